@@ -1,0 +1,1 @@
+"""Interatomic potentials: records, sources (bundled with LAMMPS, folder, openkim-models, NIST), checks."""
