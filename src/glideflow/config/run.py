@@ -1,0 +1,48 @@
+"""The whole configuration of a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from glideflow.config.base import Section
+from glideflow.config.elastic import ElasticSettings
+from glideflow.config.engine import EngineSettings
+from glideflow.config.gamma_surface import GammaSurfaceSettings
+from glideflow.config.lattice import LatticeSettings
+from glideflow.config.peierls_stress import PeierlsStressSettings
+from glideflow.config.potentials import PotentialsSettings
+from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
+
+Property = Literal["lattice", "elastic", "gamma_surface", "peierls_stress"]
+ALL_PROPERTIES: tuple[Property, ...] = ("lattice", "elastic", "gamma_surface", "peierls_stress")
+
+
+class RunSettings(Section):
+    """Configuration of one run of the workflow; a tier is one such file."""
+
+    name: str = Field(default="quick", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)
+    """Name of the run; results go to ``<results>/<name>`` and partial results to ``<work>/<name>``."""
+    results: str = "results"
+    """Folder of finished results."""
+    work: str = "work"
+    """Folder of partial results, from which interrupted steps resume."""
+    seed: int = Field(default=20240311, ge=0)
+    """Seed of everything random."""
+    properties: tuple[Property, ...] = ALL_PROPERTIES
+    """Properties that are computed."""
+    potentials: PotentialsSettings = PotentialsSettings()
+    """Interatomic potentials."""
+    engine: EngineSettings = EngineSettings()
+    """Engine and limits of one job."""
+    lattice: LatticeSettings = LatticeSettings()
+    """Lattice constants."""
+    elastic: ElasticSettings = ElasticSettings()
+    """Elastic constants."""
+    gamma_surface: GammaSurfaceSettings = GammaSurfaceSettings()
+    """γ surfaces."""
+    peierls_stress: PeierlsStressSettings = PeierlsStressSettings()
+    """Peierls stresses."""
+    slip_systems: tuple[SlipSystemSettings, ...] = PRIMARY_SLIP_SYSTEMS
+    """Slip systems; each applies to the potentials of its structure."""
