@@ -20,13 +20,9 @@ class SlipSystemSettings(Section):
     """Miller (hkl) or Miller-Bravais (hkil) indices of the slip plane."""
     direction: tuple[int, ...] = Field(min_length=3, max_length=4)
     """Miller [uvw] or Miller-Bravais [uvtw] indices of the Burgers vector's direction."""
-    path_direction: tuple[int, ...] | None = Field(default=None, min_length=3, max_length=4)
-    """Direction of the primary path on the γ surface; the Burgers vector's if not given."""
 
 
-FCC_111 = SlipSystemSettings(
-    name="fcc_111", structure="fcc", plane=(1, 1, 1), direction=(-1, 1, 0), path_direction=(-1, -1, 2)
-)
+FCC_111 = SlipSystemSettings(name="fcc_111", structure="fcc", plane=(1, 1, 1), direction=(-1, 1, 0))
 BCC_110 = SlipSystemSettings(name="bcc_110", structure="bcc", plane=(1, 1, 0), direction=(-1, 1, 1))
 HCP_PRISMATIC = SlipSystemSettings(
     name="hcp_prismatic", structure="hcp", plane=(1, 0, -1, 0), direction=(-1, 2, -1, 0)

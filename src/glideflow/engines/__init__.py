@@ -1,0 +1,1 @@
+"""Engines: who gives energies, forces and stresses. One protocol, thin adapters."""

@@ -1,0 +1,318 @@
+"""LAMMPS as a library in this process.
+
+A malformed potential file can abort the process, so sessions are opened inside a child
+(`glideflow.isolation.run_isolated`). Under an MPI launcher every rank makes the same calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import re
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+
+from glideflow.config.engine import EngineSettings
+from glideflow.engines.cell import TriangularCell, triangular_cell
+from glideflow.engines.protocol import Evaluation, FloatArray, checked
+from glideflow.errors import EngineError, PotentialError
+from glideflow.potentials.record import Potential
+from glideflow.units import LAMMPS_BAR_TO_EV_PER_A3
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SKIN_ANGSTROM = 1.0
+_OPEN_MARGIN_ANGSTROM = 20.0
+"""Room beyond the cell along a direction that is not periodic, so that atoms may move there."""
+_COMPUTE_STYLE_GLOBAL, _COMPUTE_TYPE_VECTOR = 0, 1
+_VOIGT_LAMMPS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+
+class LammpsEngine:
+    """Adapter of the LAMMPS library of the ``lammps`` package.
+
+    Args:
+        settings: accelerator, threads and GPUs; MPI is the launcher's business.
+    """
+
+    name = "lammps"
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        self._settings = settings or EngineSettings()
+
+    @property
+    def version(self) -> str:
+        """Version of the LAMMPS Python package."""
+        from importlib.metadata import version
+
+        return version("lammps")
+
+    def open(self, potential: Potential, atoms: Atoms) -> LammpsSession:
+        """Start a session; see `glideflow.engines.protocol.Engine.open`."""
+        if potential.engine != "lammps":
+            raise PotentialError(
+                f"potential {potential.id} is for the engine {potential.engine!r}",
+                expected="a LAMMPS pair style with its pair_coeff arguments",
+                next_step="open it with the engine that its record names",
+            )
+        return LammpsSession(potential, atoms, self._settings)
+
+
+class LammpsSession:
+    """One LAMMPS instance holding one set of atoms; see `glideflow.engines.protocol.Session`."""
+
+    def __init__(self, potential: Potential, atoms: Atoms, settings: EngineSettings) -> None:
+        self._label = f"potential {potential.id} in LAMMPS"
+        self._scratch = tempfile.TemporaryDirectory(prefix="glideflow-lammps-")
+        self._periodic = np.asarray(atoms.pbc, dtype=bool)
+        self._triangle = triangular_cell(np.asarray(atoms.cell.array))
+        self._evaluations = 0
+        self._atom_count = len(atoms)
+        self._held: FloatArray | None = None
+        self._images = np.zeros((len(atoms), 3))
+        self._lammps = _start_library(Path(self._scratch.name), settings)
+        self._lattice_points = self._to_box(np.asarray(atoms.positions, dtype=float))
+        try:
+            self._set_up(potential, _wrapped(self._lattice_points, self._triangle, self._periodic)[0])
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def evaluations(self) -> int:
+        """Number of evaluations made."""
+        return self._evaluations
+
+    @property
+    def cutoff_angstrom(self) -> float:
+        """Range of the pair style in Å: the distance over which LAMMPS makes ghost atoms, less the skin."""
+        return self._communication_cutoff_angstrom - SKIN_ANGSTROM
+
+    def evaluate(self, positions_angstrom: FloatArray, cell_angstrom: FloatArray | None = None) -> Evaluation:
+        """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`."""
+        self._refuse_wrong_shape(positions_angstrom)
+        if cell_angstrom is not None:
+            self._change_cell(np.asarray(cell_angstrom, dtype=float))
+        self._evaluations += 1
+        try:
+            self._run(self._to_box(positions_angstrom))
+        except Exception as error:
+            self._held = None
+            raise EngineError(
+                f"{self._label} stopped: {_last_line(error)}",
+                expected="an energy for this configuration",
+                next_step="look for overlapping or lost atoms, and try another accelerator with engine.accelerator",
+            ) from error
+        return checked(self._read(), self._label)
+
+    def close(self) -> None:
+        """End the LAMMPS instance and remove its scratch folder."""
+        self._lammps.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _set_up(self, potential: Potential, points: FloatArray) -> None:
+        commands = itertools.chain(
+            _box_commands(self._triangle, self._periodic),
+            [f"mass 1 {atomic_masses[atomic_numbers[potential.element]]:.10g}"],
+        )
+        self._command_all(commands)
+        self._create_atoms(points)
+        try:
+            self._command_all(_pair_commands(potential, Path(self._scratch.name)))
+            self._command_all(_EVALUATION_COMMANDS)
+            self._lammps.command("run 0 post no")
+            self._communication_cutoff_angstrom = self._read_communication_cutoff()
+        except Exception as error:
+            raise PotentialError(
+                f"LAMMPS refuses potential {potential.id}: {_last_line(error)}",
+                expected=f"a file that pair_style {potential.pair_style} reads for {potential.element}",
+                next_step="run `glideflow potentials check ID`, and compare pair_coeff with LAMMPS' documentation",
+            ) from error
+
+    def _read_communication_cutoff(self) -> float:
+        report = Path(self._scratch.name) / "communication"
+        self._lammps.command(f"info communication out overwrite {report}")
+        found = re.search(r"cutoff\s*=\s*([0-9.eE+-]+)", report.read_text(encoding="utf-8"))
+        if found is None:
+            raise EngineError(
+                "LAMMPS does not say its communication cutoff",
+                expected="a line 'Communication cutoff = ...' from its command `info communication`",
+                next_step="use the LAMMPS version of the lock file",
+            )
+        return float(found.group(1))
+
+    def _create_atoms(self, points: FloatArray) -> None:
+        self._lammps.create_atoms(
+            len(points), list(range(1, len(points) + 1)), [1] * len(points), np.ascontiguousarray(points).ravel()
+        )
+        found = self._lammps.get_natoms()
+        if found != len(points):
+            raise EngineError(
+                f"LAMMPS kept {found:g} of {len(points)} atoms",
+                expected="every atom inside the cell",
+                next_step="check positions and cell",
+            )
+
+    def _command_all(self, commands: Any) -> None:  # noqa: ANN401 - any iterable of strings
+        for command in commands:
+            self._lammps.command(command)
+
+    def _refuse_wrong_shape(self, positions_angstrom: FloatArray) -> None:
+        if positions_angstrom.shape != (self._atom_count, 3):
+            raise EngineError(
+                f"positions have the shape {positions_angstrom.shape}",
+                expected=f"({self._atom_count}, 3), as the session was opened",
+                next_step="open a session for these atoms",
+            )
+
+    def _to_box(self, positions_angstrom: FloatArray) -> FloatArray:
+        return np.asarray(positions_angstrom @ self._triangle.rotation)
+
+    def _change_cell(self, cell_angstrom: FloatArray) -> None:
+        triangle = triangular_cell(cell_angstrom)
+        lx, ly, lz, xy, xz, yz = triangle.bounds_and_tilts
+        final = [f"{axis} final {lo:.17g} {hi:.17g}" for axis, lo, hi in _bounds((lx, ly, lz), self._periodic)]
+        if self._lammps.extract_box()[2:5] != [0.0, 0.0, 0.0] or not triangle.is_orthogonal:
+            final += [f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g}"]
+            self._lammps.command("change_box all triclinic")
+        self._lammps.command(f"change_box all {' '.join(final)} units box")
+        self._triangle = triangle
+        self._held = None  # neighbour lists and ghosts belong to the old cell
+
+    def _run(self, points: FloatArray) -> None:
+        """Put the atoms at ``points`` and compute; rebuild neighbour lists only when atoms have moved far enough.
+
+        Atoms keep the periodic image in which they were when the lists were built: the positions handed over may
+        lie outside the cell, and LAMMPS must not see them jump by a period.
+        """
+        rebuild = self._held is None or _largest_move(points, self._held) > 0.49 * SKIN_ANGSTROM
+        if rebuild:
+            self._held = points.copy()
+            inside, self._images = _wrapped(points, self._triangle, self._periodic)
+            self._scatter(inside)
+            self._lammps.command("run 0 post no")
+        else:
+            self._scatter(points - self._images @ self._triangle.vectors_angstrom)
+            self._lammps.command("run 1 pre no post no")
+
+    def _scatter(self, points: FloatArray) -> None:
+        contiguous = np.ascontiguousarray(points)
+        self._lammps.scatter_atoms("x", 1, 3, contiguous.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
+
+    def _read(self) -> Evaluation:
+        forces = np.ctypeslib.as_array(self._lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
+        pressure = self._lammps.extract_compute("virial", _COMPUTE_STYLE_GLOBAL, _COMPUTE_TYPE_VECTOR)
+        stress = np.empty((3, 3))
+        for component, (i, j) in enumerate(_VOIGT_LAMMPS):
+            stress[i, j] = stress[j, i] = -pressure[component] * LAMMPS_BAR_TO_EV_PER_A3
+        rotation = self._triangle.rotation
+        return Evaluation(
+            energy_ev=float(self._lammps.get_thermo("pe")),
+            forces_ev_per_angstrom=forces @ rotation.T,
+            stress_ev_per_angstrom3=rotation @ stress @ rotation.T,
+        )
+
+
+_EVALUATION_COMMANDS = (
+    f"neighbor {SKIN_ANGSTROM} bin",
+    "neigh_modify delay 0 every 1 check yes one 20000 page 400000",
+    "compute virial all pressure NULL virial",
+    "thermo 0",
+    "thermo_style custom step pe c_virial[1]",
+    "thermo_modify norm no lost error flush no",
+    "log none",
+)
+"""``virial`` appears in the thermodynamic output so that LAMMPS tallies it on every evaluated step."""
+
+
+def _start_library(scratch: Path, settings: EngineSettings) -> Any:  # noqa: ANN401 - lammps ships no types
+    from mpi4py import MPI  # first: it finds the MPI library that liblammps.so needs
+
+    import lammps  # isort: skip
+
+    arguments = ["-log", str(scratch / "log.lammps"), "-screen", "none", "-nocite", *_accelerator_flags(settings)]
+    return lammps.lammps(cmdargs=arguments, comm=MPI.COMM_WORLD)
+
+
+def _accelerator_flags(settings: EngineSettings) -> list[str]:
+    if settings.accelerator == "none":
+        return []
+    if settings.accelerator == "omp":
+        return ["-sf", "omp", "-pk", "omp", str(settings.threads)]
+    if settings.accelerator == "kokkos":
+        devices = ["g", str(settings.gpus)] if settings.gpus else ["t", str(settings.threads)]
+        return ["-k", "on", *devices, "-sf", "kk"]
+    return ["-sf", "opt"]
+
+
+def _bounds(lengths: tuple[float, float, float], periodic: Any) -> list[tuple[str, float, float]]:  # noqa: ANN401
+    """Lower and upper bounds of the box, with a margin where it is not periodic."""
+    margins = [0.0 if flag else _OPEN_MARGIN_ANGSTROM for flag in periodic]
+    return [(axis, -margin, length + margin) for axis, length, margin in zip("xyz", lengths, margins, strict=True)]
+
+
+def _box_commands(triangle: TriangularCell, periodic: Any) -> list[str]:  # noqa: ANN401
+    lx, ly, lz, xy, xz, yz = triangle.bounds_and_tilts
+    bounds = " ".join(f"{lo:.17g} {hi:.17g}" for _, lo, hi in _bounds((lx, ly, lz), periodic))
+    shape = "block " + bounds if triangle.is_orthogonal else f"prism {bounds} {xy:.17g} {xz:.17g} {yz:.17g}"
+    return [
+        "units metal",
+        "atom_style atomic",
+        "atom_modify map array sort 0 0.0",
+        "boundary " + " ".join("p" if flag else "f" for flag in periodic),
+        "box tilt large",
+        f"region cell {shape} units box",
+        "create_box 1 cell",
+    ]
+
+
+def _pair_commands(potential: Potential, scratch: Path) -> list[str]:
+    """Pair commands that name links in the scratch folder, so that no path of the user's reaches LAMMPS' parser."""
+    links = [_link(scratch, index, file.path) for index, file in enumerate(potential.files)]
+    return [
+        f"pair_style {potential.pair_style}",
+        *(f"pair_coeff {arguments.format(*links)}" for arguments in potential.pair_coeff),
+    ]
+
+
+def _link(scratch: Path, index: int, target: Path) -> str:
+    link = scratch / f"potential{index}"
+    if not target.is_file():
+        raise PotentialError(
+            f"the potential file {target} does not exist",
+            expected="a readable parameter file",
+            next_step="check the path, or fetch the potential again",
+        )
+    os.symlink(target.resolve(), link)
+    return str(link)
+
+
+def _wrapped(points: FloatArray, triangle: TriangularCell, periodic: Any) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
+    """Points inside the periodic cell, and the (N, 3) integer images taken away."""
+    fractional = np.linalg.solve(triangle.vectors_angstrom.T, points.T).T
+    images = np.where(periodic, np.floor(fractional), 0.0)
+    return points - images @ triangle.vectors_angstrom, images
+
+
+def _largest_move(points: FloatArray, held: FloatArray) -> float:
+    return float(np.sqrt(np.max(np.sum((points - held) ** 2, axis=1))))
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

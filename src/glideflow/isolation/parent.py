@@ -1,0 +1,249 @@
+"""The parent's side: start the child, watch it, and turn whatever happens into an outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from glideflow.isolation.child import FAILURE_FILE, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
+from glideflow.isolation.outcome import Failure, Limits, Outcome, Success, Usage
+from glideflow.progress import Progress, silent
+from glideflow.units import GIB
+
+POLL_INTERVAL_S = 0.1
+EVIDENCE_LINES = 25
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A function call to be made in a child.
+
+    Attributes:
+        function: ``package.module:name`` of an importable function.
+        arguments: its keyword arguments; they must survive pickling. If ``wants_progress``, the function
+            also receives ``progress``.
+        wants_progress: whether the function takes a ``progress`` callback.
+        launcher: command that starts the ranks, e.g. ``("mpiexec", "-n", "2")``; empty for one process.
+        threads: threads that each process may use.
+        scratch: folder (shared by all ranks) below which the task's files are kept while it runs;
+            None takes the system's temporary folder.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    wants_progress: bool = False
+    launcher: tuple[str, ...] = ()
+    threads: int = 1
+    scratch: Path | None = None
+
+
+def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = silent) -> Outcome[Any]:
+    """Run a task in a spawned child process.
+
+    The child's death by signal or abort, its exceptions, a hang and memory beyond the limit all become a
+    `Failure`; nothing that the child does raises here. If this process dies, the child notices and ends too.
+
+    Args:
+        task: what to run.
+        limits: time and memory after which the child and its descendants are killed.
+        progress: shown what the child reports.
+
+    Returns:
+        `Success` with the function's return value, or `Failure` with the reason and the last output lines.
+    """
+    if task.scratch is not None:
+        task.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="glideflow-", dir=task.scratch, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        payload = (task.function, dict(task.arguments), task.wants_progress, bool(task.launcher))
+        (folder / TASK_FILE).write_bytes(pickle.dumps(payload))
+        with (folder / "log").open("wb") as log:
+            watch = _Watch(_spawn(task, folder, log), limits or Limits(), progress)
+            try:
+                verdict = watch.wait()
+            finally:
+                watch.kill()
+        return _outcome(folder, watch, verdict)
+
+
+def _spawn(task: Task, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [*task.launcher, sys.executable, "-m", "glideflow.isolation.child", str(folder)]
+    environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads))
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # the lifeline: it closes when this process ends, however it ends
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+@dataclass
+class _Watch:
+    """A running child, its limits, and what was seen of its use of the machine."""
+
+    process: subprocess.Popen[bytes]
+    limits: Limits
+    progress: Progress
+    started_s: float = field(default_factory=time.monotonic)
+    cpu_time_s: float = 0.0
+    peak_memory_gib: float = 0.0
+
+    def wait(self) -> str:
+        """Wait for the end; return the name of the limit that ended the child, or an empty string."""
+        reader = threading.Thread(target=self._forward_progress, daemon=True)
+        reader.start()
+        while self.process.poll() is None:
+            broken = self._broken_limit()
+            if broken:
+                return broken
+            time.sleep(POLL_INTERVAL_S)
+        reader.join(timeout=1.0)
+        return ""
+
+    def kill(self) -> None:
+        """End the child and everything that it started."""
+        if self.process.poll() is None:
+            for victim in [*_descendants(self.process.pid), self.process]:
+                try:
+                    victim.kill()
+                except (psutil.Error, OSError):
+                    continue
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+    @property
+    def usage(self) -> Usage:
+        """What was used until now."""
+        return Usage(
+            wall_time_s=time.monotonic() - self.started_s,
+            cpu_time_s=self.cpu_time_s,
+            peak_memory_gib=self.peak_memory_gib,
+        )
+
+    def _broken_limit(self) -> str:
+        memory_gib = self._measure()
+        if self.limits.memory_gib is not None and memory_gib > self.limits.memory_gib:
+            return "MemoryLimit"
+        elapsed = time.monotonic() - self.started_s
+        if self.limits.wall_time_s is not None and elapsed > self.limits.wall_time_s:
+            return "TimeLimit"
+        return ""
+
+    def _measure(self) -> float:
+        resident, cpu = 0, 0.0
+        for process in [*_descendants(self.process.pid), *_alive(self.process.pid)]:
+            try:
+                resident += process.memory_info().rss
+                times = process.cpu_times()
+                cpu += times.user + times.system
+            except psutil.Error:
+                continue
+        self.cpu_time_s = max(self.cpu_time_s, cpu)
+        self.peak_memory_gib = max(self.peak_memory_gib, resident / GIB)
+        return resident / GIB
+
+    def _forward_progress(self) -> None:
+        assert self.process.stdout is not None
+        try:
+            for line in self.process.stdout:
+                if line.startswith(PROGRESS_PREFIX):
+                    self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
+        except ValueError:  # the pipe was closed under the reader, or a line was torn by the child's death
+            return
+
+
+def _alive(pid: int) -> list[psutil.Process]:
+    try:
+        return [psutil.Process(pid)]
+    except psutil.Error:
+        return []
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
+    usage = watch.usage
+    if (folder / RESULT_FILE).exists():
+        value, cpu_time_s = pickle.loads((folder / RESULT_FILE).read_bytes())  # noqa: S301 - our own child wrote it
+        return Success(value=value, usage=_with_cpu(usage, cpu_time_s))
+    evidence = _tail(folder / "log")
+    if verdict:
+        return _limit_failure(verdict, watch.limits, usage, evidence)
+    if (folder / FAILURE_FILE).exists():
+        fields = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
+        return Failure(**fields, evidence=evidence, usage=usage)
+    return _crash(watch.process.returncode, usage, evidence)
+
+
+def _with_cpu(usage: Usage, cpu_time_s: float) -> Usage:
+    return Usage(
+        wall_time_s=usage.wall_time_s,
+        cpu_time_s=max(cpu_time_s, usage.cpu_time_s),
+        peak_memory_gib=usage.peak_memory_gib,
+    )
+
+
+def _limit_failure(verdict: str, limits: Limits, usage: Usage, evidence: str) -> Failure:
+    if verdict == "TimeLimit":
+        reason = f"ended after {usage.wall_time_s:.0f} s, the limit being {limits.wall_time_s:g} s"
+        next_step = "raise engine.time_limit_s, or look at the log for a hang"
+    else:
+        reason = f"ended at {usage.peak_memory_gib:.2f} GiB, the limit being {limits.memory_gib:g} GiB"
+        next_step = "raise engine.memory_limit_gib, or make the cell smaller"
+    return Failure(error_class=verdict, reason=reason, next_step=next_step, evidence=evidence, usage=usage)
+
+
+def _crash(return_code: int, usage: Usage, evidence: str) -> Failure:
+    if return_code < 0:
+        name = signal.Signals(-return_code).name if -return_code in set(signal.Signals) else str(-return_code)
+        reason = f"the engine's process was ended by signal {name}"
+    else:
+        reason = f"the engine's process ended with exit status {return_code} and no result"
+    detail = _error_line(evidence)
+    return Failure(
+        error_class="Crashed" if return_code else "NoResult",
+        reason=f"{reason}: {detail}" if detail else reason,
+        expected="a potential file that the engine reads and evaluates",
+        next_step="run `glideflow potentials check ID`; the last lines of output are in the evidence",
+        evidence=evidence,
+        usage=usage,
+    )
+
+
+def _error_line(evidence: str) -> str:
+    """The engine's own last complaint, if it made one."""
+    errors = [line.strip() for line in evidence.splitlines() if "ERROR" in line]
+    return errors[-1][:300] if errors else ""
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 16_384))
+            lines = stream.read().decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-EVIDENCE_LINES:])
