@@ -1,0 +1,239 @@
+"""From a YAML file to checked settings: every problem at once, each with its line, what was found and expected."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from glideflow.config.consistency import Problem, consistency_problems
+from glideflow.config.run import RunSettings
+from glideflow.config.yaml_text import KeyPath, YamlText, parse_yaml
+from glideflow.errors import ConfigurationError
+
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEFAULTS = "built-in defaults"
+MAX_FOUND_CHARACTERS = 80
+
+
+def load_settings(path: Path | None) -> RunSettings:
+    """Read, validate and cross-check the configuration of a run.
+
+    Args:
+        path: YAML file; ``None`` gives the built-in defaults.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is no YAML, or cannot be run; it lists every problem.
+    """
+    if path is None:
+        return RunSettings()
+    return settings_from_yaml(read_yaml(path))
+
+
+def read_yaml(path: Path) -> YamlText:
+    """Read a YAML file with the line numbers of its keys.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is no plain YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the configuration {path}: {error.strerror}",
+            expected="a readable YAML file",
+            next_step="check the path; `glideflow config show > my.yaml` writes one to start from",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not UTF-8 text (byte {error.start})",
+            expected="a YAML file in UTF-8",
+            next_step="save it as UTF-8",
+        ) from error
+    return parse_yaml(text, str(path))
+
+
+def settings_from_mapping(mapping: Mapping[str, object], source: str) -> RunSettings:
+    """Validate a configuration that is already in memory, e.g. Snakemake's after its command-line overrides.
+
+    Args:
+        mapping: keys as in the YAML file.
+        source: where it comes from, for messages.
+
+    Raises:
+        ConfigurationError: it cannot be run; the message lists every problem.
+    """
+    return settings_from_yaml(YamlText(source=source, data=dict(mapping), lines={}))
+
+
+def settings_from_yaml(document: YamlText) -> RunSettings:
+    """Validate a parsed document; an empty one gives the defaults.
+
+    Raises:
+        ConfigurationError: it cannot be run; the message lists every problem.
+    """
+    data = {} if document.data is None else document.data
+    if not isinstance(data, dict):
+        raise ConfigurationError(
+            f"{document.source}: found a {type(data).__name__} at the top level",
+            expected="a mapping of sections, such as `name: quick`",
+            next_step="`glideflow config show` prints a complete example",
+        )
+    try:
+        settings = RunSettings.model_validate(data)
+    except ValidationError as error:
+        problems = [_problem(detail, data) for detail in error.errors(include_url=False)]
+        raise configuration_error(document, problems) from error
+    contradictions = consistency_problems(settings)
+    if contradictions:
+        raise configuration_error(document, contradictions)
+    return settings
+
+
+def configuration_error(document: YamlText, problems: Iterable[Problem]) -> ConfigurationError:
+    """One error that lists all problems of a document, in the order of its lines."""
+    ordered = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
+    count = f"{len(ordered)} problem" + ("s" if len(ordered) > 1 else "")
+    blocks = [f"{document.source}: {count}"]
+    for problem in ordered:
+        line = document.line(problem.path)
+        where = f"line {line}, " if line else ""
+        blocks.append(f"  {where}{key_text(problem.path)}: {problem.found}\n    expected: {problem.expected}")
+    return ConfigurationError(
+        "\n".join(blocks),
+        expected="a configuration without these problems",
+        next_step="correct them; `glideflow config show` prints every key with its meaning and limits",
+    )
+
+
+def key_text(path: KeyPath) -> str:
+    """Write a key path as ``potentials.sources[0].path``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".") or "(top level)"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of the configuration, generated from the models."""
+    return {"$schema": JSON_SCHEMA_DIALECT} | RunSettings.model_json_schema()
+
+
+def json_schema_text() -> str:
+    """The schema as it lies in ``config/schema.json``."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class _Location:
+    """Where an error of pydantic lies: the keys as written, and the model that holds the last of them."""
+
+    path: KeyPath
+    model: type[BaseModel] | None
+
+
+def _problem(detail: Mapping[str, Any], data: object) -> Problem:
+    location = _locate(tuple(detail["loc"]), data)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(location)
+    found = "the key is missing" if detail["type"] == "missing" else f"found {_shorten(detail['input'])}"
+    return Problem(path=location.path, found=found, expected=_expectation(detail))
+
+
+def _expectation(detail: Mapping[str, Any]) -> str:
+    """Pydantic's message in the words of a configuration file."""
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "missing":
+            return "a value"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "a mapping of keys"
+        case "string_pattern_mismatch":
+            return f"text that matches {context['pattern']}"
+        case "union_tag_invalid":
+            return f"a `kind` of {context['expected_tags']}"
+        case "union_tag_not_found":
+            return "a key `kind` that says which sort it is"
+        case "invalid_key":
+            return "a key that is text"
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    return message + _closest_choice(detail)
+
+
+def _closest_choice(detail: Mapping[str, Any]) -> str:
+    if detail["type"] != "literal_error" or not isinstance(detail["input"], str):
+        return ""
+    choices = str(detail["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+    close = difflib.get_close_matches(detail["input"], choices, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _unknown_key(location: _Location) -> Problem:
+    key = str(location.path[-1])
+    known = list(location.model.model_fields) if location.model else []
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    expected = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(known)
+    return Problem(path=location.path, found=f"unknown key {key!r}", expected=expected)
+
+
+def _locate(loc: tuple[str | int, ...], data: object) -> _Location:
+    # Pydantic's location also holds the tag of a discriminated union ("folder"), which no key of the file is called.
+    path: list[str | int] = []
+    annotation: object = RunSettings
+    model: type[BaseModel] | None = None
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        tagged = _variants(annotation).get(str(part))
+        if tagged is not None and not (isinstance(data, dict) and part in data):
+            annotation = tagged
+            continue
+        model = _model(annotation, data)
+        path.append(part)
+        if not last:
+            annotation = _element(annotation, model, part)
+            data = _child(data, part)
+    return _Location(path=tuple(path), model=model)
+
+
+def _model(annotation: object, data: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    kind = data.get("kind") if isinstance(data, dict) else None
+    return _variants(annotation).get(str(kind))
+
+
+def _variants(annotation: object) -> dict[str, type[BaseModel]]:
+    """Models of a union by the value of their ``kind``, e.g. ``{"bundled": BundledSource}``."""
+    models = [item for item in _flatten(annotation) if isinstance(item, type) and issubclass(item, BaseModel)]
+    return {str(model.model_fields["kind"].default): model for model in models if "kind" in model.model_fields}
+
+
+def _flatten(annotation: object) -> list[object]:
+    arguments = get_args(annotation)
+    return [annotation] if not arguments else [item for part in arguments for item in _flatten(part)]
+
+
+def _element(annotation: object, model: type[BaseModel] | None, part: str | int) -> object:
+    if model is not None and isinstance(part, str) and part in model.model_fields:
+        return model.model_fields[part].annotation
+    if isinstance(part, int) and get_origin(annotation) is tuple:
+        return get_args(annotation)[0]
+    return None
+
+
+def _child(data: object, part: str | int) -> object:
+    if isinstance(data, dict):
+        return data.get(part)
+    if isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
+        return data[part]
+    return None
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_FOUND_CHARACTERS else text[: MAX_FOUND_CHARACTERS - 1] + "…"
