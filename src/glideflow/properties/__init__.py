@@ -1,0 +1,1 @@
+"""Properties of crystals: physics once, for any engine."""

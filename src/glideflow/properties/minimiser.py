@@ -1,0 +1,239 @@
+"""Preconditioned L-BFGS for energies whose differences drown in rounding long before the forces vanish."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+"""Coordinates (n,) to energy in eV and gradient (n,) in eV per coordinate."""
+Preconditioner = Callable[[FloatArray], FloatArray]
+"""Approximate inverse Hessian applied to a gradient (n,)."""
+
+_SUFFICIENT_DECREASE = 1e-4
+_CURVATURE = 0.9
+_ENERGY_NOISE = 2e-13
+"""Relative rounding of a sum over atoms, below which energies say nothing."""
+_LINE_SEARCH_STEPS = 12
+_NO_PROGRESS_EVALUATIONS = 400
+
+
+class Ending(StrEnum):
+    """How a minimisation ended."""
+
+    CONVERGED = "converged"
+    INTERRUPTED = "interrupted"
+    """The monitor asked to stop."""
+    EXHAUSTED = "evaluation limit"
+    STALLED = "no progress"
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where a minimisation ended.
+
+    Attributes:
+        coordinates: (n,) best coordinates; the last ones if interrupted.
+        energy_ev: energy there.
+        gradient: (n,) gradient there.
+        ending: why it ended.
+        evaluations: number of energy evaluations.
+    """
+
+    coordinates: FloatArray
+    energy_ev: float
+    gradient: FloatArray
+    ending: Ending
+    evaluations: int
+
+    @property
+    def converged(self) -> bool:
+        """Whether the force tolerance was met."""
+        return self.ending is Ending.CONVERGED
+
+    @property
+    def largest_gradient(self) -> float:
+        """Largest gradient component in magnitude, eV per coordinate."""
+        return float(np.abs(self.gradient).max())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minimiser:
+    """Settings of the minimisation.
+
+    Attributes:
+        tolerance: largest gradient component at the minimum, eV per coordinate.
+        max_evaluations: evaluations after which it is given up.
+        largest_move: cap on the change of any coordinate in one step.
+        memory: pairs kept by L-BFGS.
+        precondition: approximate inverse Hessian; the identity if None.
+        monitor: called with coordinates, gradient and evaluations after each step; True stops.
+    """
+
+    tolerance: float
+    max_evaluations: int
+    largest_move: float = 0.1
+    memory: int = 20
+    precondition: Preconditioner | None = None
+    monitor: Callable[[FloatArray, FloatArray, int], bool] | None = None
+
+    def minimise(self, objective: Objective, start: FloatArray) -> Minimum:
+        """Minimise from ``start``.
+
+        The line search accepts a step by the strong Wolfe conditions on energies while these mean something, and
+        by the approximate Wolfe conditions on gradients alone (Hager and Zhang, SIAM J. Optim. 16, 170, 2005)
+        once the expected decrease is below the rounding of the energy.
+        """
+        return _Run(self, objective, start).go()
+
+
+@dataclass
+class _Point:
+    coordinates: FloatArray
+    energy: float
+    gradient: FloatArray
+
+
+@dataclass
+class _Memory:
+    """Pairs of steps and gradient changes; two-loop recursion around the preconditioner."""
+
+    limit: int
+    precondition: Preconditioner | None
+    pairs: deque[tuple[FloatArray, FloatArray, float]] = field(default_factory=deque)
+
+    def direction(self, gradient: FloatArray) -> FloatArray:
+        q = -gradient
+        weights: list[float] = []
+        for step, change, rho in reversed(self.pairs):
+            weight = rho * float(step @ q)
+            weights.append(weight)
+            q = q - weight * change
+        r = self.precondition(q) if self.precondition else q
+        r = r * self._scale()
+        for (step, change, rho), weight in zip(self.pairs, reversed(weights), strict=True):
+            r = r + step * (weight - rho * float(change @ r))
+        return r
+
+    def add(self, step: FloatArray, change: FloatArray) -> None:
+        product = float(step @ change)
+        if product <= 1e-12 * float(np.linalg.norm(step) * np.linalg.norm(change)):
+            return
+        self.pairs.append((step, change, 1.0 / product))
+        if len(self.pairs) > self.limit:
+            self.pairs.popleft()
+
+    def _scale(self) -> float:
+        """Size of the true inverse Hessian relative to the preconditioner along the last step."""
+        if not self.pairs:
+            return 1.0
+        step, change, _ = self.pairs[-1]
+        smoothed = self.precondition(change) if self.precondition else change
+        return float(np.clip((step @ change) / (change @ smoothed), 0.05, 20.0 if self.precondition else np.inf))
+
+
+class _Run:
+    """One minimisation in progress."""
+
+    def __init__(self, settings: Minimiser, objective: Objective, start: FloatArray) -> None:
+        self._settings = settings
+        self._objective = objective
+        self._evaluations = 0
+        self._point = self._evaluate(np.array(start, dtype=float))
+        self._best = self._point
+        self._improved_at = 0
+        self._memory = _Memory(settings.memory, settings.precondition)
+
+    def go(self) -> Minimum:
+        while True:
+            ending = self._ending()
+            if ending is not None:
+                return self._minimum(ending)
+            self._step()
+
+    def _ending(self) -> Ending | None:
+        size = _size(self._point)
+        if size <= self._settings.tolerance:
+            return Ending.CONVERGED
+        if size < 0.9 * _size(self._best):
+            self._best, self._improved_at = self._point, self._evaluations
+        monitor = self._settings.monitor
+        if monitor is not None and monitor(self._point.coordinates, self._point.gradient, self._evaluations):
+            return Ending.INTERRUPTED
+        if self._evaluations >= self._settings.max_evaluations:
+            return Ending.EXHAUSTED
+        stuck = self._evaluations - self._improved_at >= _NO_PROGRESS_EVALUATIONS
+        return Ending.STALLED if stuck else None
+
+    def _step(self) -> None:
+        direction = self._memory.direction(self._point.gradient)
+        if direction @ self._point.gradient >= 0 or not np.isfinite(direction).all():
+            self._memory.pairs.clear()
+            direction = self._memory.direction(self._point.gradient)
+        direction = direction * min(1.0, self._settings.largest_move / np.abs(direction).max())
+        accepted = self._line_search(direction)
+        if accepted is self._point:
+            self._memory.pairs.clear()
+            return
+        self._memory.add(
+            accepted.coordinates - self._point.coordinates, accepted.gradient - self._point.gradient
+        )
+        self._point = accepted
+
+    def _line_search(self, direction: FloatArray) -> _Point:
+        slope = float(direction @ self._point.gradient)
+        length, lower, upper = 1.0, 0.0, np.inf
+        trial = self._point
+        for _ in range(_LINE_SEARCH_STEPS):
+            trial = self._evaluate(self._point.coordinates + length * direction)
+            new_slope = float(direction @ trial.gradient)
+            if self._acceptable(trial, length, slope, new_slope):
+                return trial
+            if new_slope < 0 and trial.energy <= self._point.energy:
+                lower = length
+            else:
+                upper = length
+            secant = length * slope / (slope - new_slope) if new_slope != slope else np.inf
+            length = _safeguarded(secant, lower, upper)
+            if self._evaluations >= self._settings.max_evaluations:
+                break
+        return trial if trial.energy < self._point.energy or _size(trial) < _size(self._point) else self._point
+
+    def _acceptable(self, trial: _Point, length: float, slope: float, new_slope: float) -> bool:
+        noise = _ENERGY_NOISE * max(1.0, abs(self._point.energy))
+        flat = abs(length * slope) < 1e3 * noise
+        decreased = trial.energy <= self._point.energy + _SUFFICIENT_DECREASE * length * slope
+        if decreased and not flat:
+            # A step cut short by the cap on moves may go on downhill: the next one will.
+            return True
+        approximate = _CURVATURE * slope <= new_slope <= (2 * _SUFFICIENT_DECREASE - 1) * slope
+        return approximate and trial.energy <= self._point.energy + 10 * noise
+
+    def _evaluate(self, coordinates: FloatArray) -> _Point:
+        energy, gradient = self._objective(coordinates)
+        self._evaluations += 1
+        return _Point(coordinates, energy, gradient)
+
+    def _minimum(self, ending: Ending) -> Minimum:
+        # The lowest forces are what an equilibrium is judged by, unless the monitor wants the state it stopped at.
+        use_best = ending in (Ending.EXHAUSTED, Ending.STALLED)
+        point = min(self._best, self._point, key=_size) if use_best else self._point
+        return Minimum(point.coordinates, point.energy, point.gradient, ending, self._evaluations)
+
+
+def _size(point: _Point) -> float:
+    return float(np.abs(point.gradient).max())
+
+
+def _safeguarded(secant: float, lower: float, upper: float) -> float:
+    """A step length inside the bracket, away from its ends."""
+    if not np.isfinite(upper):
+        return float(np.clip(secant, 1.1 * lower, 4.0 * lower)) if np.isfinite(secant) else 2.0 * lower
+    width = upper - lower
+    return float(np.clip(secant, lower + 0.1 * width, upper - 0.1 * width))

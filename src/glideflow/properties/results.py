@@ -1,0 +1,148 @@
+"""Records of computed properties. Field names carry units; shapes and conventions stand here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glideflow.crystals.lattices import Crystal, crystal
+
+if TYPE_CHECKING:
+    from glideflow.engines.protocol import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatticeResult:
+    """A relaxed perfect crystal.
+
+    Attributes:
+        structure: crystal structure.
+        a_angstrom: lattice constant a, e.g. 3.615 for Cu.
+        c_angstrom: lattice constant c (hcp), None for cubic structures.
+        energy_ev_per_atom: energy of the relaxed crystal on the potential's own zero.
+        residual_stress_gpa: largest stress component that is left.
+        cutoff_angstrom: range of the potential.
+        ground_state: which of fcc, bcc and hcp has the lowest energy; empty if not compared.
+        energy_fcc_ev_per_atom: energy of the relaxed fcc crystal; None if not compared or not bound.
+        energy_bcc_ev_per_atom: the same for bcc.
+        energy_hcp_ev_per_atom: the same for hcp.
+        evaluations: engine evaluations made.
+    """
+
+    structure: str
+    a_angstrom: float
+    c_angstrom: float | None
+    energy_ev_per_atom: float
+    residual_stress_gpa: float
+    cutoff_angstrom: float
+    ground_state: str = ""
+    energy_fcc_ev_per_atom: float | None = None
+    energy_bcc_ev_per_atom: float | None = None
+    energy_hcp_ev_per_atom: float | None = None
+    evaluations: int = 0
+
+    @property
+    def crystal(self) -> Crystal:
+        """The relaxed crystal."""
+        return crystal(self.structure, self.a_angstrom, self.c_angstrom)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElasticResult:
+    """Elastic constants at zero stress.
+
+    Attributes:
+        tensor_gpa: (6, 6) elastic tensor with the symmetry of the crystal, Voigt order xx, yy, zz, yz, xz, xy, in
+            the cubic axes, or for hcp with x along a1 and z along c.
+        raw_tensor_gpa: (6, 6) as computed, C[i, j] = dσ_i/dε_j, before symmetry is imposed.
+        c11_gpa: constant C11.
+        c12_gpa: constant C12.
+        c44_gpa: constant C44.
+        c13_gpa: constant C13 (hcp), None for cubic structures.
+        c33_gpa: constant C33 (hcp), None for cubic structures.
+        fit_residual_gpa: largest difference between the raw and the symmetric tensor.
+        strain_dependence: largest relative change of a constant over the strain amplitudes.
+        stability_eigenvalue_gpa: lowest eigenvalue of the tensor; positive means Born-stable.
+        born_stable: whether the crystal is stable against every homogeneous strain.
+        strain_amplitudes: (S,) strain amplitudes used.
+        constants_by_amplitude_gpa: (S, K) independent constants in the order C11, C12, C44(, C13, C33).
+        bulk_modulus_gpa: Voigt average.
+        shear_modulus_gpa: Voigt average.
+        flags: remarks, e.g. ``strain-dependent elastic constants``.
+        evaluations: engine evaluations made.
+    """
+
+    tensor_gpa: FloatArray
+    raw_tensor_gpa: FloatArray
+    c11_gpa: float
+    c12_gpa: float
+    c44_gpa: float
+    c13_gpa: float | None
+    c33_gpa: float | None
+    fit_residual_gpa: float
+    strain_dependence: float
+    stability_eigenvalue_gpa: float
+    born_stable: bool
+    strain_amplitudes: FloatArray
+    constants_by_amplitude_gpa: FloatArray
+    bulk_modulus_gpa: float
+    shear_modulus_gpa: float
+    flags: tuple[str, ...] = ()
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GammaSurfaceResult:
+    """A γ surface in the frame of its slip system (x along the Burgers vector, y = z × x).
+
+    Attributes:
+        slip_system: name of the slip system.
+        label: its indices.
+        cut: which plane was cut, ``wide`` or ``narrow``.
+        period_angstrom: (2,) edges of the rectangular period along x and y.
+        x_angstrom: (nx,) displacements along x, from 0 to the period, both included.
+        y_angstrom: (ny,) displacements along y, both edges included.
+        gamma_mj_m2: (nx, ny) energies, displacement of the upper half crystal against the lower.
+        opening_angstrom: (nx, ny) change of the distance between the two planes next to the cut.
+        gamma_isf_mj_m2: intrinsic stacking fault (fcc {111}), None where the structure has none.
+        gamma_usf_mj_m2: maximum along the primary path: 0 → intrinsic fault for fcc {111}, else along the
+            Burgers vector.
+        gamma_asf_mj_m2: aligned fault, atoms on top of atoms (fcc {111}), None elsewhere.
+        gamma_max_mj_m2: largest value of the grid.
+        path_vector_angstrom: (2,) end of the primary path.
+        path_fraction: (P,) positions along the primary path, 0 to 1.
+        path_mj_m2: (P,) energies there, computed (not interpolated).
+        fourier_wavevectors_per_angstrom: (S, 2) one reciprocal vector of each star.
+        fourier_cosine_mj_m2: (S,) coefficients of the stars' cosines.
+        fourier_sine_mj_m2: (S,) coefficients of the stars' sines.
+        fourier_symmetry: (M, 2, 2) operations over which a star is averaged.
+        fourier_residual_mj_m2: root mean square error of the representation on the grid.
+        symmetry_error_mj_m2: largest difference found at the random checks of the assumed symmetry.
+        unique_points: grid points that were computed.
+        evaluations: engine evaluations made.
+    """
+
+    slip_system: str
+    label: str
+    cut: str
+    period_angstrom: FloatArray
+    x_angstrom: FloatArray
+    y_angstrom: FloatArray
+    gamma_mj_m2: FloatArray
+    opening_angstrom: FloatArray
+    gamma_isf_mj_m2: float | None
+    gamma_usf_mj_m2: float
+    gamma_asf_mj_m2: float | None
+    gamma_max_mj_m2: float
+    path_vector_angstrom: FloatArray
+    path_fraction: FloatArray
+    path_mj_m2: FloatArray
+    fourier_wavevectors_per_angstrom: FloatArray
+    fourier_cosine_mj_m2: FloatArray
+    fourier_sine_mj_m2: FloatArray
+    fourier_symmetry: FloatArray
+    fourier_residual_mj_m2: float
+    symmetry_error_mj_m2: float
+    unique_points: int
+    flags: tuple[str, ...] = ()
+    evaluations: int = 0

@@ -1,0 +1,133 @@
+"""Partial results of a long task, safe against a kill at any instant.
+
+A workbench is one append-only file. Each entry is framed by a magic word, its length and a checksum; an entry that
+was being written when the process died is recognised and cut off when the file is next opened. The file's name is
+the digest of the request that the entries answer, so that entries of another configuration, potential or code
+version are never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glideflow.errors import StorageError
+
+_MAGIC = b"GFWB"
+_HEADER = struct.Struct("<4sQI")
+_LARGEST_ENTRY_BYTES = 2**32
+
+Entry = Mapping[str, NDArray[np.generic]]
+
+
+def request_key(*parts: object) -> str:
+    """Digest of everything that decides a result: settings, identities, code. Parts must be JSON-serialisable."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Workbench:
+    """Named entries of arrays, kept in one append-only file.
+
+    Args:
+        folder: where the file lies; None keeps entries in memory only.
+        key: digest of the request, from `request_key`.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, key: str = "") -> None:
+        self._entries: dict[str, Entry] = {}
+        self._stream: BinaryIO | None = None
+        if folder is not None:
+            self._path = folder / f"{key}.partial"
+            self._stream = self._open(folder)
+
+    def get(self, name: str) -> Entry | None:
+        """The entry of this name, or None."""
+        return self._entries.get(name)
+
+    def put(self, name: str, **arrays: NDArray[np.generic]) -> None:
+        """Keep an entry; when this returns, a kill of the process no longer loses it."""
+        self._entries[name] = arrays
+        if self._stream is not None:
+            payload = _encode(name, arrays)
+            self._stream.write(_HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload)
+            self._stream.flush()
+
+    def sync(self) -> None:
+        """Force the entries to the disk, so that a failure of the machine does not lose them."""
+        if self._stream is not None:
+            os.fsync(self._stream.fileno())
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries, in the order in which they were put."""
+        return tuple(self._entries)
+
+    def close(self) -> None:
+        """Write everything out and close the file."""
+        if self._stream is not None:
+            self.sync()
+            self._stream.close()
+            self._stream = None
+
+    def _open(self, folder: Path) -> BinaryIO:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = self._path.open("a+b")
+        except OSError as error:
+            raise StorageError(
+                f"cannot keep partial results in {folder}: {error.strerror}",
+                expected="a folder that can be written",
+                next_step="set `work` to another folder, or mend its permissions",
+            ) from error
+        stream.seek(0)
+        sound = self._read(stream)
+        stream.truncate(sound)
+        stream.seek(sound)
+        return stream
+
+    def _read(self, stream: BinaryIO) -> int:
+        """Read the entries; return the length of the sound part of the file."""
+        sound = 0
+        while True:
+            payload = _next_payload(stream)
+            if payload is None:
+                return sound
+            name, arrays = _decode(payload)
+            self._entries[name] = arrays
+            sound = stream.tell()
+
+
+def _next_payload(stream: BinaryIO) -> bytes | None:
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    magic, length, checksum = _HEADER.unpack(header)
+    if magic != _MAGIC or length > _LARGEST_ENTRY_BYTES:
+        return None
+    payload = stream.read(length)
+    return payload if len(payload) == length and zlib.crc32(payload) == checksum else None
+
+
+def _encode(name: str, arrays: Entry) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{"name": np.array(name), **arrays})
+    return buffer.getvalue()
+
+
+def _decode(payload: bytes) -> tuple[str, Entry]:
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files if key != "name"}
+        return str(archive["name"]), arrays
