@@ -116,7 +116,6 @@ class _Memory:
             weights.append(weight)
             q = q - weight * change
         r = self.precondition(q) if self.precondition else q
-        r = r * self._scale()
         for (step, change, rho), weight in zip(self.pairs, reversed(weights), strict=True):
             r = r + step * (weight - rho * float(change @ r))
         return r
@@ -128,14 +127,6 @@ class _Memory:
         self.pairs.append((step, change, 1.0 / product))
         if len(self.pairs) > self.limit:
             self.pairs.popleft()
-
-    def _scale(self) -> float:
-        """Size of the true inverse Hessian relative to the preconditioner along the last step."""
-        if not self.pairs:
-            return 1.0
-        step, change, _ = self.pairs[-1]
-        smoothed = self.precondition(change) if self.precondition else change
-        return float(np.clip((step @ change) / (change @ smoothed), 0.05, 20.0 if self.precondition else np.inf))
 
 
 class _Run:

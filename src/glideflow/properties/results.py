@@ -146,3 +146,116 @@ class GammaSurfaceResult:
     unique_points: int
     flags: tuple[str, ...] = ()
     evaluations: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingCurve:
+    """States found while loading a dislocation in one direction, in the order of the search.
+
+    Attributes:
+        direction: ``forward`` (positive resolved shear stress) or ``reverse``.
+        peierls_mpa: middle between the highest stable and the lowest unstable stress.
+        stable_mpa: highest stress at which the core stays, in magnitude.
+        unstable_mpa: lowest stress at which it glides (or does not relax), in magnitude.
+        unstable_is_unconverged: whether that upper end is a relaxation that did not converge.
+        stress_mpa: (K,) applied resolved shear stress of each step, signed.
+        outcome: (K,) ``stable``, ``glides`` or ``unconverged`` for each step.
+        core_position_angstrom: (K,) core position relative to the unloaded core.
+        shear_strain: (K,) displacement of the rigid blocks against each other over the cell height, relative to
+            the unloaded cell.
+        largest_force_ev_per_angstrom: (K,) largest residual force component.
+        energy_ev: (K,) potential energy relative to the unloaded cell, the work of the load not included.
+        evaluations: (K,) engine evaluations of each step.
+        jumps: number of steps at which the core jumped by less than a Burgers vector and found a new equilibrium.
+    """
+
+    direction: str
+    peierls_mpa: float
+    stable_mpa: float
+    unstable_mpa: float
+    unstable_is_unconverged: bool
+    stress_mpa: FloatArray
+    outcome: tuple[str, ...]
+    core_position_angstrom: FloatArray
+    shear_strain: FloatArray
+    largest_force_ev_per_angstrom: FloatArray
+    energy_ev: FloatArray
+    evaluations: FloatArray
+    jumps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreResult:
+    """Disregistry across the glide plane, δ(x) = u_upper - u_lower along the Burgers vector, from 0 to b.
+
+    Attributes:
+        x_angstrom: (n,) positions along the glide direction.
+        disregistry_angstrom: (n,) disregistry.
+        position_angstrom: core position.
+        width_angstrom: distance between δ = b/4 and δ = 3b/4: twice the half width of an arctan core, close to the
+            separation of the partials of a dissociated one.
+    """
+
+    x_angstrom: FloatArray
+    disregistry_angstrom: FloatArray
+    position_angstrom: float
+    width_angstrom: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeierlsStressResult:
+    """Peierls stress of a straight dislocation in a finite cell.
+
+    The value is the largest resolved shear stress at which the core still has an equilibrium within one Burgers
+    vector of where it started: the lower of the loading directions.
+
+    Attributes:
+        slip_system: name of the slip system.
+        label: its indices.
+        character: dislocation character, ``edge``.
+        protocol: ``converged``.
+        cut: which plane was cut, ``wide`` or ``narrow``.
+        peierls_mpa: Peierls stress; an upper bound if ``is_upper_bound``.
+        peierls_error_mpa: error from the search, √(bracket² + history² + resolution²); what the finite cell adds
+            is not in it.
+        is_upper_bound: whether the core glides at the smallest stress that the method resolves.
+        bracket_mpa: half of the interval between stable and unstable.
+        history_mpa: difference between the loading directions.
+        resolution_mpa: stress whose driving force on one line period equals the force tolerance.
+        atoms: number of atoms.
+        burgers_vectors: length of the upper half crystal in Burgers vectors.
+        length_angstrom: cell length along the glide direction.
+        height_angstrom: distance between lowest and highest plane.
+        line_angstrom: cell length along the line.
+        burgers_vector_angstrom: length of the Burgers vector.
+        starts_energy_ev: (S,) energies of the unloaded cores from the different starts, relative to the lowest.
+        core_unloaded: core at zero stress.
+        core_at_peak: core at the highest stable stress of the decisive direction.
+        curves: one loading curve per direction.
+        flags: remarks, e.g. ``upper bound``, ``unconverged steps``.
+        evaluations: engine evaluations made.
+    """
+
+    slip_system: str
+    label: str
+    character: str
+    protocol: str
+    cut: str
+    peierls_mpa: float
+    peierls_error_mpa: float
+    is_upper_bound: bool
+    bracket_mpa: float
+    history_mpa: float
+    resolution_mpa: float
+    atoms: int
+    burgers_vectors: int
+    length_angstrom: float
+    height_angstrom: float
+    line_angstrom: float
+    burgers_vector_angstrom: float
+    starts_energy_ev: FloatArray
+    core_unloaded: CoreResult
+    core_at_peak: CoreResult
+    curves: tuple[LoadingCurve, ...]
+    flags: tuple[str, ...] = ()
+    evaluations: int = 0
