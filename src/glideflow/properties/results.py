@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from glideflow.crystals.lattices import Crystal, crystal
-
-if TYPE_CHECKING:
-    from glideflow.engines.protocol import FloatArray
+from glideflow.crystals.lattices import Crystal, FloatArray, crystal
+from glideflow.storage import record
 
 
+@record
 @dataclass(frozen=True, kw_only=True)
 class LatticeResult:
     """A relaxed perfect crystal.
@@ -47,6 +45,7 @@ class LatticeResult:
         return crystal(self.structure, self.a_angstrom, self.c_angstrom)
 
 
+@record
 @dataclass(frozen=True, kw_only=True)
 class ElasticResult:
     """Elastic constants at zero stress.
@@ -91,6 +90,7 @@ class ElasticResult:
     evaluations: int = 0
 
 
+@record
 @dataclass(frozen=True, kw_only=True)
 class GammaSurfaceResult:
     """A γ surface in the frame of its slip system (x along the Burgers vector, y = z × x).
@@ -148,6 +148,7 @@ class GammaSurfaceResult:
     evaluations: int = 0
 
 
+@record
 @dataclass(frozen=True, kw_only=True)
 class LoadingCurve:
     """States found while loading a dislocation in one direction, in the order of the search.
@@ -183,7 +184,13 @@ class LoadingCurve:
     evaluations: FloatArray
     jumps: int
 
+    @property
+    def record_name(self) -> str:
+        """Name among the curves of a result: the direction."""
+        return self.direction
 
+
+@record
 @dataclass(frozen=True, kw_only=True)
 class CoreResult:
     """Disregistry across the glide plane, δ(x) = u_upper - u_lower along the Burgers vector, from 0 to b.
@@ -202,6 +209,7 @@ class CoreResult:
     width_angstrom: float
 
 
+@record
 @dataclass(frozen=True, kw_only=True)
 class PeierlsStressResult:
     """Peierls stress of a straight dislocation in a finite cell.

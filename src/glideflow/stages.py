@@ -1,0 +1,198 @@
+"""One property of one potential, in a child process, as a record that is written whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glideflow.config.run import Property, RunSettings
+from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.errors import ConfigurationError
+from glideflow.isolation import Failure, Limits, Outcome, Task, run_isolated
+from glideflow.progress import Progress, silent
+from glideflow.properties.results import LatticeResult
+from glideflow.records import FAILED, OK, SKIPPED, StageFailure, StageRecord, provenance_of, summary_of
+from glideflow.workbench import Workbench, request_key
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from glideflow.engines.protocol import Engine
+    from glideflow.potentials.record import Potential
+    from glideflow.properties.results import ElasticResult, GammaSurfaceResult, PeierlsStressResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRequest:
+    """What is to be computed.
+
+    Attributes:
+        name: the property.
+        potential: with which potential.
+        settings: configuration of the run.
+        lattice: record of the lattice stage, for every other property.
+        slip_system: for γ surfaces and Peierls stresses.
+        character: dislocation character, for Peierls stresses.
+        work: folder of partial results, or None to keep none.
+    """
+
+    name: Property
+    potential: Potential
+    settings: RunSettings
+    lattice: StageRecord | None = None
+    slip_system: SlipSystemSettings | None = None
+    character: str = ""
+    work: Path | None = None
+
+    @property
+    def section(self) -> BaseModel:
+        """Settings of the property."""
+        section: BaseModel = getattr(self.settings, self.name)
+        return section
+
+
+def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord:
+    """Compute a property in a child process.
+
+    Physical and technical failures of the potential become a record with status ``failed``; if the lattice that the
+    property needs has failed, the record is ``skipped``.
+
+    Raises:
+        ConfigurationError: the request itself is incomplete.
+    """
+    _refuse_incomplete(request)
+    if request.lattice is not None and not request.lattice.ok:
+        return _record(request, SKIPPED, failure=_upstream_failure(request.lattice))
+    outcome = _run(request, progress)
+    if isinstance(outcome, Failure):
+        failure = StageFailure(
+            error_class=outcome.error_class,
+            reason=outcome.reason,
+            expected=outcome.expected,
+            next_step=outcome.next_step,
+            evidence=outcome.evidence,
+        )
+        return _record(request, FAILED, failure=failure)
+    return _record(request, OK, result=outcome.value)
+
+
+def compute_stage(
+    request: StageRequest, progress: Progress = silent
+) -> LatticeResult | ElasticResult | GammaSurfaceResult | PeierlsStressResult:
+    """Compute a property in this process; see `run_stage` for the safe way."""
+    from glideflow.engines.registry import engine_for
+    from glideflow.potentials.record import verify_files
+
+    verify_files(request.potential)
+    engine = engine_for(request.potential.engine, request.settings.engine)
+    if request.name == "lattice":
+        from glideflow.properties.lattice import relax_lattice
+
+        return relax_lattice(engine, request.potential, request.settings.lattice, progress)
+    lattice = _lattice_result(request)
+    if request.name == "elastic":
+        from glideflow.properties.elastic import elastic_constants
+
+        return elastic_constants(engine, request.potential, lattice, request.settings.elastic, progress)
+    return _compute_on_slip_system(request, engine, lattice, progress)
+
+
+def _compute_on_slip_system(
+    request: StageRequest, engine: Engine, lattice: LatticeResult, progress: Progress
+) -> GammaSurfaceResult | PeierlsStressResult:
+    from glideflow.crystals.slip_systems import slip_system
+    from glideflow.properties.gamma_surface import gamma_surface
+    from glideflow.properties.peierls_stress import peierls_stress
+
+    assert request.slip_system is not None
+    system, settings = slip_system(request.slip_system), request.settings
+    workbench = Workbench(request.work, _workbench_key(request))
+    shared: dict[str, Any] = {"seed": settings.seed, "workbench": workbench, "progress": progress}
+    try:
+        if request.name == "gamma_surface":
+            return gamma_surface(engine, request.potential, lattice, system, settings.gamma_surface, **shared)
+        return peierls_stress(engine, request.potential, lattice, system, settings.peierls_stress, **shared)
+    finally:
+        workbench.close()
+
+
+def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:
+    engine = request.settings.engine
+    launcher = tuple(part.replace("{ranks}", str(engine.mpi_ranks)) for part in engine.mpi_launcher)
+    task = Task(
+        function="glideflow.stages:compute_stage",
+        arguments={"request": request},
+        wants_progress=True,
+        launcher=launcher if engine.mpi_ranks > 1 else (),
+        threads=engine.threads,
+        scratch=request.work,
+    )
+    limits = Limits(wall_time_s=engine.time_limit_s, memory_gib=engine.memory_limit_gib)
+    return run_isolated(task, limits, progress)
+
+
+def _workbench_key(request: StageRequest) -> str:
+    """Digest of what decides the partial results, the code that computes them included."""
+    from glideflow.code_digest import code_digest
+
+    assert request.slip_system is not None
+    return request_key(
+        request.name,
+        request.potential.content_sha256,
+        request.section.model_dump(mode="json"),
+        request.slip_system.model_dump(mode="json"),
+        request.settings.seed,
+        _lattice_result(request).a_angstrom,
+        _lattice_result(request).c_angstrom,
+        code_digest(f"glideflow.properties.{request.name}"),
+    )
+
+
+def _lattice_result(request: StageRequest) -> LatticeResult:
+    assert request.lattice is not None
+    assert isinstance(request.lattice.result, LatticeResult)
+    return request.lattice.result
+
+
+def _record(request: StageRequest, status: str, **parts: Any) -> StageRecord:  # noqa: ANN401 - result or failure
+    from glideflow.engines.registry import engine_for
+
+    engine = engine_for(request.potential.engine, request.settings.engine)
+    return StageRecord(
+        property=request.name,
+        slip_system=request.slip_system.name if request.slip_system else "",
+        character=request.character,
+        status=status,
+        potential=summary_of(request.potential),
+        provenance=provenance_of(request.section, engine.name, engine.version, request.settings.seed),
+        **parts,
+    )
+
+
+def _upstream_failure(lattice: StageRecord) -> StageFailure:
+    reason = lattice.failure.reason if lattice.failure else "no reason recorded"
+    return StageFailure(
+        error_class="Upstream",
+        reason=f"the lattice could not be relaxed: {reason}",
+        next_step="see the failure of the lattice stage",
+    )
+
+
+def _refuse_incomplete(request: StageRequest) -> None:
+    needs_lattice = request.name != "lattice" and request.lattice is None
+    needs_system = request.name in ("gamma_surface", "peierls_stress") and request.slip_system is None
+    if needs_lattice or needs_system:
+        missing = "the lattice record" if needs_lattice else "a slip system"
+        raise ConfigurationError(
+            f"the {request.name} of {request.potential.id} was asked for without {missing}",
+            expected=f"{missing} of this potential",
+            next_step="give --lattice and --slip-system, or let the command compute what it needs",
+        )
+    if request.slip_system is not None and request.slip_system.structure != request.potential.structure:
+        raise ConfigurationError(
+            f"slip system {request.slip_system.name} is for {request.slip_system.structure} crystals, "
+            f"{request.potential.id} for {request.potential.structure}",
+            expected="a slip system of the potential's structure",
+            next_step="choose another one from slip_systems",
+        )

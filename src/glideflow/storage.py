@@ -1,0 +1,312 @@
+"""Records in HDF5 files: the only module that knows HDF5.
+
+A record is a frozen dataclass whose field names carry their units. Each field becomes a data set with an attribute
+``unit``; a nested record becomes a group, a tuple of records a group of numbered groups. A file is written to a
+temporary name in the same folder and renamed, so that a reader never sees half of one. Nothing in a file depends on
+when or where it was written: the same record gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from glideflow.errors import StorageError
+
+if TYPE_CHECKING:
+    import h5py
+
+SCHEMA_VERSION = 1
+_SCHEMA = "schema"
+_VERSION = "schema_version"
+_RECORD = "record"
+_SEQUENCE = "tuple of records"
+_ORDER = "@order"
+_LARGEST_FILE_BYTES = 4 * 2**30
+
+R = TypeVar("R")
+
+_REGISTRY: dict[str, type] = {}
+
+UNITS_BY_SUFFIX = {
+    "_ev_per_angstrom3": "eV/Å³",
+    "_ev_per_angstrom2": "eV/Å²",
+    "_ev_per_angstrom": "eV/Å",
+    "_ev_per_atom": "eV/atom",
+    "_per_angstrom": "1/Å",
+    "_angstrom2": "Å²",
+    "_angstrom3": "Å³",
+    "_angstrom": "Å",
+    "_mj_m2": "mJ/m²",
+    "_gpa": "GPa",
+    "_mpa": "MPa",
+    "_ev": "eV",
+    "_ps": "ps",
+    "_k": "K",
+    "_s": "s",
+    "_gib": "GiB",
+}
+"""Unit of a field by the end of its name, the longest match first; anything else is dimensionless."""
+
+
+def unit_of(field_name: str) -> str:
+    """Unit that a field's name states, ``1`` if none."""
+    return next((unit for suffix, unit in UNITS_BY_SUFFIX.items() if field_name.endswith(suffix)), "1")
+
+
+def record(cls: type[R]) -> type[R]:
+    """Class decorator: make a frozen dataclass readable from files."""
+    if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise TypeError(f"{cls.__name__} is not a frozen dataclass")
+    _REGISTRY[cls.__name__] = cls
+    return cls
+
+
+def write_record(path: Path, value: object, attributes: dict[str, str] | None = None) -> None:
+    """Write a record to an HDF5 file, atomically.
+
+    Args:
+        path: the file; its folder is made if need be.
+        value: an instance of a class decorated with `record`.
+        attributes: further attributes of the file, e.g. provenance for readers without this package.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with _new_file(path) as file:
+        file.attrs[_SCHEMA] = f"glideflow/{type(value).__name__}"
+        file.attrs[_VERSION] = SCHEMA_VERSION
+        for name, text in sorted((attributes or {}).items()):
+            file.attrs[name] = text
+        _write_fields(file, value)
+
+
+def read_record(path: Path, expected: type[R]) -> R:
+    """Read a record written by `write_record`.
+
+    Args:
+        path: the file.
+        expected: class of the record.
+
+    Raises:
+        StorageError: the file is missing, truncated, not HDF5, of another kind or schema version, or lacks a field.
+    """
+    with _open_file(path) as file:
+        _refuse_foreign(path, file, expected)
+        try:
+            return typing.cast(R, _read_fields(file, expected))
+        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+            raise StorageError(
+                f"{path} is damaged: {error}",
+                expected=f"a complete {expected.__name__} of schema version {SCHEMA_VERSION}",
+                next_step="delete the file and run its step again",
+            ) from error
+
+
+def describe(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Each entry of any HDF5 file as (path, unit, value or shape), attributes of the file first.
+
+    Raises:
+        StorageError: the file is missing or not HDF5.
+    """
+    import h5py
+
+    rows: list[tuple[str, str, str]] = []
+    with _open_file(path) as file:
+        rows += [(f"@{name}", "", str(value)) for name, value in file.attrs.items()]
+
+        def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset):
+                rows.append((name, str(item.attrs.get("unit", "")), _summary(item)))
+
+        file.visititems(visit)
+    yield from rows
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    import h5py
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(temporary, "w", track_order=False) as file:
+            yield file
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}",
+            expected="a folder that can be written, with room for the file",
+            next_step="mend the permissions or free some space, then run the step again; nothing finished is lost",
+        ) from error
+    finally:
+        _remove_quietly(temporary)
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[h5py.File]:
+    import h5py
+
+    if not path.is_file():
+        raise StorageError(f"{path} does not exist", expected="an HDF5 file", next_step="run the step that makes it")
+    if path.stat().st_size > _LARGEST_FILE_BYTES:
+        raise StorageError(f"{path} has {path.stat().st_size} bytes", expected="a result file of at most 4 GiB")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be opened as HDF5: {error}",
+            expected="a complete HDF5 file",
+            next_step="delete the file and run its step again",
+        ) from error
+    with file:
+        yield file
+
+
+def _refuse_foreign(path: Path, file: h5py.File, expected: type) -> None:
+    schema, wanted = str(file.attrs.get(_SCHEMA, "none")), f"glideflow/{expected.__name__}"
+    if schema != wanted:
+        raise StorageError(
+            f"{path} holds the schema {schema!r}",
+            expected=f"a file written by glideflow with the schema {wanted!r}",
+            next_step="check which file this command wants; `glideflow inspect FILE` shows what is in this one",
+        )
+    version = int(file.attrs.get(_VERSION, 0))
+    if version != SCHEMA_VERSION:
+        raise StorageError(
+            f"{path} has the schema version {version}",
+            expected=f"schema version {SCHEMA_VERSION}",
+            next_step="run its step again with this version of glideflow, or read it with the version that wrote it",
+        )
+
+
+def _write_fields(group: h5py.Group, value: object) -> None:
+    if type(value).__name__ not in _REGISTRY:
+        raise TypeError(f"{type(value).__name__} is not decorated with glideflow.storage.record")
+    group.attrs[_RECORD] = type(value).__name__
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        content = getattr(value, field.name)
+        if content is not None:
+            _write_value(group, field.name, content)
+
+
+def _write_value(group: h5py.Group, name: str, content: Any) -> None:  # noqa: ANN401 - any storable value
+    import h5py
+
+    if dataclasses.is_dataclass(content):
+        _write_fields(group.create_group(name), content)
+    elif isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0]):
+        _write_sequence(group.create_group(name), content)
+    elif isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(c, str) for c in content)):
+        data = content if isinstance(content, str) else np.array(content, dtype=object)
+        group.create_dataset(name, data=data, dtype=_text_type())
+    else:
+        array = np.asarray(content)
+        compression = "gzip" if array.size > 64 else None
+        dataset = group.create_dataset(name, data=array, compression=compression)
+        dataset.attrs["unit"] = unit_of(name)
+
+
+def _write_sequence(group: h5py.Group, members: tuple[Any, ...]) -> None:
+    """Records as groups, named by their own ``record_name`` if they have one, else by their number."""
+    group.attrs[_RECORD] = _SEQUENCE
+    names = [str(getattr(member, "record_name", f"{index:06d}")) for index, member in enumerate(members)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two records in {group.name} have the same name: {sorted(names)}")
+    for name, member in zip(names, members, strict=True):
+        _write_fields(group.create_group(name), member)
+    group.create_dataset(_ORDER, data=np.array(names, dtype=object), dtype=_text_type())
+
+
+def _text_type() -> Any:  # noqa: ANN401 - h5py ships no types
+    """HDF5 type of UTF-8 text."""
+    import h5py
+
+    return h5py.string_dtype()
+
+
+def _read_fields(group: h5py.Group, cls: type) -> object:
+    hints = typing.get_type_hints(cls, localns=_annotation_names())
+    arguments = {}
+    for field in dataclasses.fields(cls):
+        if field.name in group:
+            arguments[field.name] = _read_value(group[field.name], hints[field.name])
+        elif _may_be_none(hints[field.name]):
+            arguments[field.name] = None
+        else:
+            raise KeyError(f"the field {group.name}/{field.name} is missing")
+    return cls(**arguments)
+
+
+def _annotation_names() -> dict[str, Any]:
+    from numpy.typing import NDArray
+
+    return {"FloatArray": NDArray[np.float64]}
+
+
+def _read_value(item: h5py.Group | h5py.Dataset, hint: Any) -> Any:  # noqa: ANN401 - any storable value
+    import h5py
+
+    if isinstance(item, h5py.Group):
+        kind = str(item.attrs.get(_RECORD, ""))
+        if kind == _SEQUENCE:
+            return tuple(_read_value(item[name], None) for name in item[_ORDER].asstr()[()])
+        return _read_fields(item, _REGISTRY[kind])
+    if h5py.check_string_dtype(item.dtype) is not None:
+        text = item.asstr()[()]
+        return text if isinstance(text, str) else tuple(str(part) for part in text)
+    content = item[()]
+    return content if _is_array(hint) else _scalar_or_tuple(content)
+
+
+def _scalar_or_tuple(content: Any) -> Any:  # noqa: ANN401 - any storable value
+    if np.ndim(content) == 0:
+        return content.item() if hasattr(content, "item") else content
+    return tuple(content.tolist())
+
+
+def _is_array(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    return any(
+        isinstance(typing.get_origin(option), type) and issubclass(typing.get_origin(option), np.ndarray)
+        for option in _options(hint)
+    )
+
+
+def _options(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any annotation
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
+
+
+def _may_be_none(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    return type(None) in _options(hint)
+
+
+def _summary(item: h5py.Dataset) -> str:
+    import h5py
+
+    if h5py.check_string_dtype(item.dtype) is not None:
+        text = item.asstr()[()]
+        return text if isinstance(text, str) else ", ".join(str(part) for part in text)
+    if item.shape == ():
+        return str(item[()])
+    values = item[()]
+    span = f", {np.nanmin(values):.6g} to {np.nanmax(values):.6g}" if values.size and values.dtype.kind in "fiu" else ""
+    return f"{item.dtype} {item.shape}{span}"
