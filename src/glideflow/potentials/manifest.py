@@ -1,0 +1,340 @@
+"""The manifest of a folder of potentials (schema ``potential-library/1``), checked entry by entry.
+
+``docs/potentials.md`` describes the format for those who write one. The catalogue of the files that ship with LAMMPS
+and the extracted OpenKIM models are manifests too, so that there is one reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from glideflow.config.potentials import Element
+from glideflow.errors import PotentialError
+from glideflow.potentials.identifiers import ID_PATTERN, MAX_ID_CHARACTERS, NATIVE_STRUCTURES
+from glideflow.potentials.listing import Skipped, SourceListing
+from glideflow.potentials.record import Potential, PotentialFile, SourceStatus, Structure
+
+SCHEMA: Final = "potential-library/1"
+FILE_NAME: Final = "manifest.yaml"
+MAX_MANIFEST_BYTES: Final = 64 * 2**20
+
+_STYLE_PATTERN: Final = r"^[A-Za-z0-9_./ +-]+$"
+_COEFFICIENTS_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*/ +{}-]+")
+"""What may reach LAMMPS' parser: no quotes, variables, continuation or comment characters, no line breaks."""
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or ".." in pure.parts or any(ord(character) < 32 for character in path):
+        raise ValueError("a relative path that stays inside the folder")
+    return path
+
+
+Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID_CHARACTERS)]
+InnerPath = Annotated[str, Field(max_length=255), AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Origin(_Model):
+    """Where the files of an entry were taken from."""
+
+    id: str = ""
+    source: str = ""
+    path: str = ""
+    files: tuple[str, ...] = ()
+    sha256: tuple[str, ...] = ()
+    license: str = ""
+    ipr_status: str = ""
+
+
+class _WithFiles(_Model):
+    """What both kinds of entries share: an id, and files with the commands that read them."""
+
+    id: Id
+    dir: InnerPath = "."
+    files: tuple[InnerPath, ...] = ()
+    sha256: tuple[Sha256, ...] = ()
+    pair_style: Annotated[str, Field(pattern=_STYLE_PATTERN, max_length=200)] | None = None
+    pair_coeff: tuple[str, ...] = ()
+    status: SourceStatus = "ok"
+    flags: tuple[str, ...] = ()
+    fictional: bool = False
+    family: str = ""
+    citation: str | None = None
+    doi: str | None = None
+    license: str = ""
+    modified: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_digest_is_a_list(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the YAML holds
+        if isinstance(data, dict) and isinstance(data.get("sha256"), str):
+            return data | {"sha256": [data["sha256"]]}
+        return data
+
+    @model_validator(mode="after")
+    def _files_and_commands_agree(self) -> Self:
+        if self.sha256 and len(self.sha256) != len(self.files):
+            raise ValueError(f"one sha256 per file: {len(self.files)}, found {len(self.sha256)}")
+        if self.pair_style is not None:
+            self.placeholders()
+        return self
+
+    def placeholders(self) -> tuple[str, ...]:
+        """The ``pair_coeff`` arguments with ``{0}``, ``{1}``, ... for the files.
+
+        Raises:
+            ValueError: a placeholder names no file, a file is never used, or a character is not allowed.
+        """
+        if not self.pair_coeff:
+            raise ValueError("`pair_coeff`: at least one line of arguments")
+        by_length = sorted(self.files, key=len, reverse=True)  # so that no name is taken for a part of another
+        pattern = re.compile(r"\{dir\}/(" + "|".join(re.escape(name) for name in by_length) + r")(?=\s|$)")
+        used: set[str] = set()
+        lines = []
+        for line in self.pair_coeff:
+            used.update(pattern.findall(line))
+            bare = pattern.sub("\0", line)
+            if "{" in bare or "}" in bare or not _COEFFICIENTS_PATTERN.fullmatch(bare.replace("\0", "")):
+                raise ValueError(f"`pair_coeff`: plain arguments and `{{dir}}/NAME` of one of `files`, found {line!r}")
+            lines.append(pattern.sub(lambda match: "{" + str(self.files.index(match[1])) + "}", line))
+        if unused := [name for name in self.files if name not in used]:
+            raise ValueError(f"`pair_coeff`: every file named as {{dir}}/NAME, but {', '.join(unused)} is not")
+        return tuple(lines)
+
+
+class Entry(_WithFiles):
+    """One potential of one element, for LAMMPS."""
+
+    element: Element
+    structure: Structure
+    pair_style: Annotated[str, Field(pattern=_STYLE_PATTERN, max_length=200)]
+    files: tuple[InnerPath, ...] = Field(min_length=1)
+    family_primary: bool = False
+    cutoff: float | None = None
+    extracted: str = ""
+    source: Origin = Origin()
+
+
+class MachineLearnedEntry(_WithFiles):
+    """One machine-learned potential, which may cover several elements."""
+
+    kind: str
+    covers: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
+    header: str = ""
+    source: str = ""
+    source_path: str = ""
+    loads_in_calorine_CPUNEP: bool | None = None  # noqa: N815 - a key of the format
+
+
+class SkippedEntry(_Model):
+    """An entry that is known and not usable, with the reason."""
+
+    id: str
+    elements: tuple[str, ...] = ()
+    engine: str = ""
+    reason: str
+
+
+class Manifest(_Model):
+    """A whole manifest."""
+
+    schema_name: Literal["potential-library/1"] = Field(alias="schema")
+    notes: tuple[str, ...] = ()
+    potentials: tuple[Entry, ...] = ()
+    mlff: tuple[MachineLearnedEntry, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Parse and check a manifest.
+
+    Args:
+        text: YAML.
+        where: what to call it in messages, usually its path.
+
+    Raises:
+        PotentialError: it is no YAML or not as the schema says; the message names every entry and key.
+    """
+    try:
+        manifest = Manifest.model_validate(_yaml(text, where))
+    except ValidationError as error:
+        data = _yaml(text, where)
+        lines = [_problem(detail, data) for detail in error.errors(include_url=False)]
+        raise _refused(where, lines) from None
+    ids = Counter(entry.id for section in (manifest.potentials, manifest.mlff) for entry in section)
+    if repeated := [name for name, count in ids.items() if count > 1]:
+        raise _refused(where, [f"the id {name} is given {ids[name]} times; ids are unique" for name in repeated])
+    return manifest
+
+
+def listing_of(manifest: Manifest, folder: Path, name: str, default_source: str) -> SourceListing:
+    """The potentials of a manifest, with the paths of their files.
+
+    Args:
+        manifest: a checked manifest.
+        folder: folder to which ``dir`` is relative.
+        name: name of the source.
+        default_source: provenance of entries that state none.
+    """
+    potentials = [_potential(entry, folder, default_source) for entry in manifest.potentials]
+    skipped = [Skipped(source=default_source, **dict(entry)) for entry in manifest.skipped]
+    for entry in manifest.mlff:
+        if entry.pair_style is None:
+            skipped.append(_without_engine(entry, default_source))
+        else:
+            potentials.extend(_machine_learned(entry, folder, default_source))
+    return SourceListing(name=name, potentials=tuple(_with_primaries(potentials)), skipped=tuple(skipped))
+
+
+def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
+    """Parse YAML with the fast safe loader (libyaml), or with the plain safe one where that is not built.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML.
+    """
+    import yaml
+
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # both build plain data only
+
+
+def _yaml(text: str, where: str) -> object:
+    import yaml
+
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        raise PotentialError(
+            f"{where} is no YAML: {error}".replace("\n", " "),
+            expected=f"a manifest of the schema {SCHEMA}",
+            next_step="see docs/potentials.md for an example",
+        ) from None
+
+
+def _refused(where: str, problems: Sequence[str]) -> PotentialError:
+    shown = [f"  {problem}" for problem in problems[:20]]
+    if len(problems) > len(shown):
+        shown.append(f"  ... and {len(problems) - len(shown)} more")
+    count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+    return PotentialError(
+        "\n".join([f"{where}: {count}", *shown]),
+        expected=f"entries as the schema {SCHEMA} says",
+        next_step="correct them; docs/potentials.md describes every key",
+    )
+
+
+def _problem(detail: Any, data: object) -> str:  # noqa: ANN401 - pydantic's error dictionary
+    path = list(detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = "unknown key"
+    says_it_all = detail["type"] in ("missing", "extra_forbidden", "value_error")
+    found = "" if says_it_all else f", found {detail['input']!r:.80}"
+    return f"{_place(path, data)}: {message}{found}"
+
+
+def _place(path: list[str | int], data: object) -> str:
+    """Name an entry by its id, e.g. ``potentials[3] (id Cu_x), key pair_coeff[0]``."""
+    if len(path) >= 2 and isinstance(data, dict) and path[0] in ("potentials", "mlff") and isinstance(path[1], int):
+        entry = data[path[0]][path[1]]
+        name = f" (id {entry['id']!s:.60})" if isinstance(entry, dict) and "id" in entry else ""
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[2:]).lstrip(".")
+        return f"{path[0]}[{path[1]}]{name}" + (f", key {key}" if key else "")
+    return "key " + ".".join(str(part) for part in path) if path else "top level"
+
+
+def _files(entry: _WithFiles, folder: Path) -> tuple[PotentialFile, ...]:
+    digests = entry.sha256 or ("",) * len(entry.files)
+    return tuple(
+        PotentialFile(path=folder / entry.dir / name, sha256=digest)
+        for name, digest in zip(entry.files, digests, strict=True)
+    )
+
+
+def _potential(entry: Entry, folder: Path, default_source: str) -> Potential:
+    return Potential(
+        id=entry.id,
+        element=entry.element,
+        structure=entry.structure,
+        pair_style=entry.pair_style,
+        pair_coeff=entry.placeholders(),
+        files=_files(entry, folder),
+        family=entry.family,
+        family_primary=entry.family_primary,
+        source=entry.source.source or default_source,
+        source_status=entry.status,
+        flags=_flags(entry),
+        fictional=entry.fictional,
+        citation=entry.citation or "",
+        doi=entry.doi or "",
+        licence=entry.license or entry.source.license,
+    )
+
+
+def _machine_learned(entry: MachineLearnedEntry, folder: Path, default_source: str) -> Iterable[Potential]:
+    metals = [symbol for symbol in entry.covers if symbol in NATIVE_STRUCTURES]
+    for symbol in metals:
+        yield Potential(
+            id=entry.id if len(entry.covers) == 1 else f"{entry.id}_{symbol}",
+            element=symbol,
+            structure=NATIVE_STRUCTURES[symbol],
+            pair_style=entry.pair_style or "",
+            pair_coeff=entry.placeholders(),
+            files=_files(entry, folder),
+            family=entry.family or _paper_family(symbol, entry.citation or ""),
+            family_primary=False,
+            source=entry.source or default_source,
+            source_status=entry.status,
+            flags=_flags(entry),
+            fictional=entry.fictional,
+            citation=entry.citation or "",
+            doi=entry.doi or "",
+            licence=entry.license,
+        )
+
+
+def _flags(entry: _WithFiles) -> tuple[str, ...]:
+    return (*entry.flags, f"file modified: {entry.modified}") if entry.modified else entry.flags
+
+
+def _paper_family(element: str, citation: str) -> str:
+    """Family of a machine-learned potential without one: fits of one paper share data and method, so are relatives."""
+    author = re.match(r"[^\W\d_]+", citation)
+    year = re.search(r"\((\d{4})\)", citation)
+    return f"{element}-{author[0]}-{year[1]}" if author and year else ""
+
+
+def _with_primaries(potentials: list[Potential]) -> list[Potential]:
+    """Mark entries without a family, and the first of a family for which the manifest marks none."""
+    from dataclasses import replace
+
+    marked = {potential.family for potential in potentials if potential.family_primary}
+    result = []
+    for potential in potentials:
+        if not potential.family or potential.family not in marked:
+            potential = replace(potential, family_primary=True)
+            marked.add(potential.family)
+        result.append(potential)
+    return result
+
+
+def _without_engine(entry: MachineLearnedEntry, default_source: str) -> Skipped:
+    engine = entry.kind.split()[0].lower()
+    return Skipped(
+        id=entry.id,
+        source=entry.source or default_source,
+        elements=entry.covers or entry.elements,
+        engine=engine,
+        reason=f"needs the engine {engine!r}, which this version does not have",
+    )
