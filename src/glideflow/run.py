@@ -102,7 +102,7 @@ class ResolvedRun:
     @property
     def results(self) -> str:
         """Folder of the results as the configuration writes it: ``<results>/<name>``."""
-        return f"{self.settings.results.rstrip('/')}/{self.settings.name}"
+        return results_folder(self.settings)
 
     @property
     def work(self) -> str:
@@ -160,6 +160,11 @@ class ResolvedRun:
         for system in self.slip_systems(potential):
             for character in CHARACTERS if name == "peierls_stress" else ("",):
                 yield {"potential": potential.id, "slip_system": system.name, "character": character}
+
+
+def results_folder(settings: RunSettings) -> str:
+    """Folder of the results as the configuration writes it: ``<results>/<name>``."""
+    return f"{settings.results.rstrip('/')}/{settings.name}"
 
 
 def validate_run(settings: RunSettings, base: Path, *, verify: bool = True) -> ResolvedRun:

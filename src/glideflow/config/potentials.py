@@ -24,6 +24,8 @@ class FolderSource(Section):
     kind: Literal["folder"] = "folder"
     path: str
     """The folder; a relative one is taken from the folder in which the run is started."""
+    optional: bool = False
+    """Whether a run goes on without this source, with a warning, where its folder is not there."""
 
 
 class OpenKimSource(Section):
@@ -32,6 +34,8 @@ class OpenKimSource(Section):
     kind: Literal["openkim"] = "openkim"
     path: str = ""
     """Folder of the models or the ``.deb`` file; empty looks in the places where Debian installs them."""
+    optional: bool = False
+    """Whether a run goes on without this source, with a warning, where its folder is not there."""
 
 
 class NistSource(Section):
@@ -40,6 +44,8 @@ class NistSource(Section):
     kind: Literal["nist"] = "nist"
     path: str = "work/nist"
     """Folder of the local copy. A run reads it; ``glideflow potentials fetch`` fills it."""
+    optional: bool = False
+    """Whether a run goes on without this source, with a warning, where its folder is not there."""
 
 
 Source = Annotated[BundledSource | FolderSource | OpenKimSource | NistSource, Field(discriminator="kind")]

@@ -1,0 +1,122 @@
+# glideflow: everyday commands. `make help` lists them.
+#
+#   make run                                      quick tier on two cores
+#   make run CONFIG=config/medium.yaml CORES=8    another tier
+#   make run PYTHON=python3.12                    another interpreter for the environment
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+CORES ?= 2
+# Processes of the test suite: the commands under test use a core each.
+TEST_PROCESSES ?= 2
+# Further arguments: make run SNAKEMAKE_ARGS="--dry-run", make test PYTEST_ARGS="-k config".
+SNAKEMAKE_ARGS ?=
+PYTEST_ARGS ?=
+# cpu or cuda adds the branches that need PyTorch.
+TORCH ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := envs/lock/default.txt
+STAMP := $(VENV)/.stamp$(if $(TORCH),-torch-$(TORCH))
+SOURCES := src scripts tests benchmarks
+SNAKEFILES := Snakefile workflow
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@echo "glideflow: make TARGET [CONFIG=$(CONFIG)] [CORES=$(CORES)] [PYTHON=$(PYTHON)]"
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Create or update .venv from the lock file (TORCH=cpu or cuda for the learning branches)
+
+.PHONY: system
+system: ## Install system packages that wheels need, where missing and permitted
+	@PYTHON=$(PYTHON) scripts/install_system_packages.sh
+
+.PHONY: run
+run: setup system ## Compute a tier: lattice, elastic, γ surface, Peierls stress, library and report
+	glideflow config check $(call quoted,$(CONFIG))
+	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS)
+	@glideflow config results $(call quoted,$(CONFIG))
+
+.PHONY: plan
+plan: setup ## Say what a tier will take before it runs: jobs, core-hours, wall time, bytes
+	glideflow plan --config $(call quoted,$(CONFIG)) --cores $(CORES)
+
+.PHONY: test
+test: setup system lint types check ## Lint, types and tests
+
+.PHONY: check
+check: setup ## Tests alone, without those that need Slurm, a GPU or an electronic-structure code
+	pytest -n $(TEST_PROCESSES) -m "not slurm and not gpu and not dft" $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## Style, formatting, spelling, generated files and the workflow's own linter
+	ruff check $(wildcard $(SOURCES))
+	ruff format --check $(wildcard $(SOURCES))
+	snakefmt --check $(SNAKEFILES)
+	codespell $(wildcard $(SOURCES) $(SNAKEFILES) config docs profiles *.md)
+	python scripts/conda_environments.py --check
+	snakemake --lint --quiet
+
+.PHONY: types
+types: setup ## Static types of the package and the scripts
+	mypy
+
+.PHONY: format
+format: setup ## Format Python and Snakemake files, sort imports, apply safe fixes
+	ruff format $(wildcard $(SOURCES))
+	ruff check --fix $(wildcard $(SOURCES))
+	snakefmt $(SNAKEFILES)
+
+.PHONY: bench
+bench: setup ## Measure against the naive way and against peers
+	@shopt -s nullglob; for script in benchmarks/bench_*.py; do echo "== $$script"; python "$$script"; done
+
+.PHONY: schema
+schema: setup ## Write config/schema.json from the configuration models
+	glideflow config schema > config/schema.json
+
+.PHONY: environments
+environments: setup ## Write the conda environments of the branches from pyproject.toml
+	python scripts/conda_environments.py
+
+.PHONY: lock
+lock: setup ## Regenerate envs/lock from pyproject.toml (UPGRADE=1 takes the newest versions)
+	python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## Remove caches and build products, keep results, partial results and .venv
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find $(wildcard $(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-results
+clean-results: ## Remove results and partial results of every tier, and the workflow's records of them
+	rm -rf results work .snakemake
+
+.PHONY: clean-all
+clean-all: clean clean-results ## Remove everything that can be made again, .venv too
+	rm -rf $(VENV)
+
+# Quote a value for the shell, whatever it holds.
+quoted = '$(subst ','\'',$(1))'
+
+# The stamp is written last: an interrupted set-up is done again.
+$(VENV)/.stamp: $(LOCK) pyproject.toml
+	@$(PYTHON) scripts/check_python.py
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.stamp-torch-%: envs/lock/torch-%.txt $(VENV)/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@

@@ -1,0 +1,158 @@
+"""Library branch: potential -> lattice -> elastic constants, γ surface -> Peierls stress -> one library."""
+
+from glideflow.plan import job_threads
+
+ENGINE = SETTINGS.engine
+
+
+rule configuration:
+    """Write the configuration that is in force, with every default and override, as the jobs read it."""
+    output:
+        CONFIGURATION,
+    params:
+        settings=settings_digest(SETTINGS, "configuration"),
+    run:
+        Path(output[0]).write_text(settings_yaml(SETTINGS), encoding="utf-8")
+
+
+rule lattice:
+    """Lattice constants, cohesive energy and ground state of one potential."""
+    input:
+        config=ancient(CONFIGURATION),
+    output:
+        f"{RESULTS}/{RESULT_FILES['lattice']}",
+    log:
+        f"{RESULTS}/logs/lattice/{{potential}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/lattice/{{potential}}.tsv"
+    conda:
+        "../../envs/library.yaml"
+    threads: job_threads(ENGINE)
+    resources:
+        **LAUNCH,
+        mem_mb=memory_mb("lattice"),
+        runtime=runtime_min("lattice"),
+    params:
+        code=code_digest("glideflow.properties.lattice"),
+        settings=deciding("lattice"),
+        potential=content,
+        work=partial_results,
+    shell:
+        "glideflow lattice --potential {wildcards.potential:q} --config {input.config:q}"
+        " --output {output:q} --work {params.work:q} 2> {log:q}"
+
+
+rule elastic:
+    """Elastic constants of one potential."""
+    input:
+        config=ancient(CONFIGURATION),
+        lattice=rules.lattice.output,
+    output:
+        f"{RESULTS}/{RESULT_FILES['elastic']}",
+    log:
+        f"{RESULTS}/logs/elastic/{{potential}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/elastic/{{potential}}.tsv"
+    conda:
+        "../../envs/library.yaml"
+    threads: job_threads(ENGINE)
+    resources:
+        **LAUNCH,
+        mem_mb=memory_mb("elastic"),
+        runtime=runtime_min("elastic"),
+    params:
+        code=code_digest("glideflow.properties.elastic"),
+        settings=deciding("elastic"),
+        potential=content,
+        work=partial_results,
+    shell:
+        "glideflow elastic --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        " --output {output:q} --work {params.work:q} 2> {log:q}"
+
+
+rule gamma_surface:
+    """γ surface of one slip system of one potential; its points are batched in one engine process."""
+    input:
+        config=ancient(CONFIGURATION),
+        lattice=rules.lattice.output,
+    output:
+        f"{RESULTS}/{RESULT_FILES['gamma_surface']}",
+    log:
+        f"{RESULTS}/logs/gamma_surface/{{potential}}/{{slip_system}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gamma_surface/{{potential}}/{{slip_system}}.tsv"
+    conda:
+        "../../envs/library.yaml"
+    threads: job_threads(ENGINE)
+    resources:
+        **LAUNCH,
+        mem_mb=memory_mb("gamma_surface"),
+        runtime=runtime_min("gamma_surface"),
+    params:
+        code=code_digest("glideflow.properties.gamma_surface"),
+        settings=deciding("gamma_surface"),
+        potential=content,
+        work=partial_results,
+    shell:
+        "glideflow gamma --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        " --slip-system {wildcards.slip_system:q} --output {output:q} --work {params.work:q} 2> {log:q}"
+
+
+rule peierls_stress:
+    """Peierls stress of one straight dislocation in one slip system of one potential."""
+    input:
+        config=ancient(CONFIGURATION),
+        lattice=rules.lattice.output,
+        elastic=rules.elastic.output,
+    output:
+        f"{RESULTS}/{RESULT_FILES['peierls_stress']}",
+    log:
+        f"{RESULTS}/logs/peierls_stress/{{potential}}/{{slip_system}}/{{character}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/peierls_stress/{{potential}}/{{slip_system}}/{{character}}.tsv"
+    conda:
+        "../../envs/library.yaml"
+    threads: job_threads(ENGINE)
+    resources:
+        **LAUNCH,
+        mem_mb=memory_mb("peierls_stress"),
+        runtime=runtime_min("peierls_stress"),
+    params:
+        code=code_digest("glideflow.properties.peierls_stress"),
+        settings=deciding("peierls_stress"),
+        potential=content,
+        work=partial_results,
+    shell:
+        "glideflow peierls --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        " --elastic {input.elastic:q} --slip-system {wildcards.slip_system:q} --character {wildcards.character:q}"
+        " --output {output:q} --work {params.work:q} 2> {log:q}"
+
+
+rule library:
+    """Join every result, failures included, into one file and one table."""
+    input:
+        config=ancient(CONFIGURATION),
+        results=[f"{RESULTS}/{task.output}" for task in RUN.property_tasks()],
+    output:
+        library=f"{RESULTS}/{LIBRARY_FILE}",
+        table=report(
+            f"{RESULTS}/{TABLE_FILE}",
+            caption="../report/table.rst",
+            category="Strength library",
+            labels={"content": "one row per potential"},
+        ),
+    log:
+        f"{RESULTS}/logs/library.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/library.tsv"
+    conda:
+        "../../envs/library.yaml"
+    resources:
+        mem_mb=memory_mb("library"),
+        runtime=runtime_min("library"),
+    params:
+        code=code_digest("glideflow.library"),
+        settings=settings_digest(SETTINGS, "library"),
+    shell:
+        "glideflow library merge --config {input.config:q} --output {output.library:q} --csv {output.table:q}"
+        " {input.results:q} 2> {log:q}"

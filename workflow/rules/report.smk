@@ -1,0 +1,29 @@
+"""What a person looks at in the end."""
+
+
+rule report:
+    """Tables, figures, failures and provenance in one page that opens without a network."""
+    input:
+        config=ancient(CONFIGURATION),
+        library=rules.library.output.library,
+    output:
+        report(
+            f"{RESULTS}/{REPORT_FILE}",
+            caption="../report/page.rst",
+            category="Strength library",
+            labels={"content": "report"},
+        ),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        "../../envs/library.yaml"
+    resources:
+        mem_mb=memory_mb("report"),
+        runtime=runtime_min("report"),
+    params:
+        code=code_digest("glideflow.reporting.report"),
+        settings=settings_digest(SETTINGS, "report"),
+    shell:
+        "glideflow report --config {input.config:q} --library {input.library:q} --output {output:q} 2> {log:q}"
