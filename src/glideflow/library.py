@@ -126,12 +126,18 @@ def _row(entry: LibraryEntry) -> dict[str, object]:
         "slip_system": next((stage.slip_system for stage in entry.stages if stage.slip_system), ""),
         "source_status": entry.potential.source_status,
         "status": entry.status,
-        "reason": "; ".join(f"{s.property}: {s.failure.reason}" for s in entry.stages if s.failure and s.status == FAILED),
+        "reason": "; ".join(_reasons(entry)),
         "flags": "; ".join(_flags(entry)),
     }
     for stage in reversed(entry.stages):  # the first of several slip systems is the one in the table
         row |= _columns(stage)
     return row
+
+
+def _reasons(entry: LibraryEntry) -> list[str]:
+    """Why properties failed; those that were skipped for want of another one have no reason of their own."""
+    failed = [stage for stage in entry.stages if stage.status == FAILED]
+    return [f"{stage.property}: {stage.failure.reason}" for stage in failed if stage.failure is not None]
 
 
 def _flags(entry: LibraryEntry) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 import platform
@@ -130,12 +131,12 @@ class StageRecord:
     result: PropertyResult | None = None
     failure: StageFailure | None = None
 
-    @property
+    @builtins.property  # `property` is a field here
     def record_name(self) -> str:
         """Name within a library entry, e.g. ``peierls_stress.fcc_111.edge``."""
         return ".".join(filter(None, (self.property, self.slip_system, self.character)))
 
-    @property
+    @builtins.property
     def ok(self) -> bool:
         """Whether there is a result."""
         return self.status == OK

@@ -30,7 +30,7 @@ PREREQUISITES: dict[Property, tuple[Property, ...]] = {
     "lattice": (),
     "elastic": ("lattice",),
     "gamma_surface": ("lattice",),
-    "peierls_stress": ("lattice", "elastic"),
+    "peierls_stress": ("lattice",),
 }
 """Properties whose results each property reads."""
 

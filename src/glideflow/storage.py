@@ -208,7 +208,6 @@ def _write_fields(group: h5py.Group, value: object) -> None:
 
 
 def _write_value(group: h5py.Group, name: str, content: Any) -> None:  # noqa: ANN401 - any storable value
-    import h5py
 
     if dataclasses.is_dataclass(content):
         _write_fields(group.create_group(name), content)

@@ -9,10 +9,15 @@ rule configuration:
     """Write the configuration that is in force, with every default and override, as the jobs read it."""
     output:
         CONFIGURATION,
+    log:
+        f"{RESULTS}/logs/configuration.log",
+    conda:
+        "../../envs/library.yaml"
     params:
-        settings=settings_digest(SETTINGS, "configuration"),
-    run:
-        Path(output[0]).write_text(settings_yaml(SETTINGS), encoding="utf-8")
+        # A function, so that braces in the text are no wildcards.
+        text=lambda wildcards: settings_yaml(SETTINGS),
+    shell:
+        "printf '%s' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule lattice:
@@ -103,7 +108,6 @@ rule peierls_stress:
     input:
         config=ancient(CONFIGURATION),
         lattice=rules.lattice.output,
-        elastic=rules.elastic.output,
     output:
         f"{RESULTS}/{RESULT_FILES['peierls_stress']}",
     log:
@@ -124,7 +128,7 @@ rule peierls_stress:
         work=partial_results,
     shell:
         "glideflow peierls --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
-        " --elastic {input.elastic:q} --slip-system {wildcards.slip_system:q} --character {wildcards.character:q}"
+        " --slip-system {wildcards.slip_system:q} --character {wildcards.character:q}"
         " --output {output:q} --work {params.work:q} 2> {log:q}"
 
 

@@ -167,7 +167,7 @@ def _with_misfit(
     centre: float,
     half_width_in_burgers: float,
 ) -> FloatArray:
-    """x of the atoms after half of the misfit has been given to each half crystal.
+    """X of the atoms after half of the misfit has been given to each half crystal.
 
     The upper half, of length L + b/2, is compressed around the core and the lower one, L - b/2, stretched. The
     concentration at the core fades out towards the rigid blocks, which are strained uniformly: anything else would
@@ -180,7 +180,7 @@ def _with_misfit(
     scaled = perfect[:, 0] / own_length * length  # where the atom is after uniform strain
     half_width = half_width_in_burgers * burgers + height
     localised = misfit_profile(scaled - centre, half_width, length) - (scaled - centre) / length
-    return scaled + sign * burgers / 2 * fade * localised
+    return np.asarray(scaled + sign * burgers / 2 * fade * localised)
 
 
 def misfit_profile(x_angstrom: FloatArray, half_width_angstrom: FloatArray, length_angstrom: float) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 IDEAL_C_OVER_A = float(np.sqrt(8.0 / 3.0))
 
@@ -103,7 +104,7 @@ def reference_crystal(element: str, structure: str) -> Crystal:
     """
     from ase.data import atomic_numbers, reference_states
 
-    state = reference_states[atomic_numbers[element]]
+    state: dict[str, Any] | None = reference_states[atomic_numbers[element]]
     if state is None or state["symmetry"] not in ("fcc", "bcc", "hcp"):
         raise PropertyError(
             f"no fcc, bcc or hcp reference state of {element}",
@@ -111,7 +112,8 @@ def reference_crystal(element: str, structure: str) -> Crystal:
             next_step="compute one of the supported metals",
         )
     known = state["symmetry"]
-    reference = crystal(known, state["a"], state["a"] * state.get("c/a", 1.0) if known == "hcp" else None)
+    a = float(state["a"])
+    reference = crystal(known, a, a * float(state["c/a"]) if known == "hcp" else None)
     if known == structure:
         return reference
     unit = crystal(structure, 1.0)
@@ -126,4 +128,4 @@ def neighbour_shells(perfect: Crystal, count: int) -> FloatArray:
     distances = np.linalg.norm(offsets.reshape(-1, 3) @ perfect.primitive_angstrom, axis=1)
     distances = np.sort(distances[distances > 1e-6])
     first_of_shell = np.concatenate([[True], np.diff(distances) > 1e-4 * distances[0]])
-    return distances[first_of_shell][:count]
+    return np.asarray(distances[first_of_shell][:count])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glideflow.crystals.lattices import Crystal, FloatArray
+from glideflow.crystals.lattices import Crystal, FloatArray, IntArray
 from glideflow.crystals.slip_systems import Frame, SlipSystem, frame, shortest_lattice_vector
 from glideflow.errors import SlipSystemError
 
@@ -44,7 +44,7 @@ class LayeredCrystal:
     def plane_heights_angstrom(self) -> FloatArray:
         """Heights of the distinct atomic planes within one repeat, from 0 up."""
         heights = self.motif_angstrom[:, 2] - self.motif_angstrom[0, 2]
-        return heights[np.concatenate([[True], np.diff(heights) > _TOLERANCE])]
+        return np.asarray(heights[np.concatenate([[True], np.diff(heights) > _TOLERANCE])])
 
     @property
     def gaps_angstrom(self) -> FloatArray:
@@ -84,7 +84,7 @@ def cut_plane(layers: LayeredCrystal, cut: str) -> int:
     return int(np.argmax(gaps) if cut == "wide" else np.argmin(gaps))
 
 
-def stack(layers: LayeredCrystal, cut: str, planes_below: int, planes_above: int) -> tuple[FloatArray, FloatArray]:
+def stack(layers: LayeredCrystal, cut: str, planes_below: int, planes_above: int) -> tuple[FloatArray, IntArray]:
     """Atoms of successive planes around a cut, one per in-plane lattice point.
 
     Returns:
@@ -138,7 +138,7 @@ def _motif(basis: FloatArray, in_plane: FloatArray, repeat: FloatArray) -> Float
     shifted = basis - np.floor(heights + _TOLERANCE)[:, None] * repeat
     fractional = shifted[:, :2] @ np.linalg.inv(in_plane)
     shifted[:, :2] -= np.floor(fractional + _TOLERANCE) @ in_plane
-    return shifted[np.argsort(shifted[:, 2], kind="stable")]
+    return np.asarray(shifted[np.argsort(shifted[:, 2], kind="stable")])
 
 
 def _perpendicular_period(plane_vectors: FloatArray, system: SlipSystem) -> float:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from glideflow.crystals.layers import FloatArray, LayeredCrystal, stack
+from glideflow.crystals.lattices import FloatArray
+from glideflow.crystals.layers import LayeredCrystal, stack
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -62,7 +63,7 @@ def slab_cell(layers: LayeredCrystal, cut: str, layer_count: int, vacuum_angstro
     cell = np.zeros((3, 3))
     cell[:2, :2] = layers.in_plane_angstrom
     cell[2, 2] = height
-    positions = positions + [0.0, 0.0, vacuum_angstrom / 2 - positions[:, 2].min()]
+    positions[:, 2] += vacuum_angstrom / 2 - positions[:, 2].min()
     return FaultCell(positions, cell, (True, True, False), numbers >= 0, _area(layers), tilted=False)
 
 

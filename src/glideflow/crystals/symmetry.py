@@ -64,7 +64,7 @@ def grid_displacements(layers: LayeredCrystal, shape: tuple[int, int]) -> FloatA
 def _space_group(perfect: Crystal) -> tuple[NDArray[np.int64], FloatArray]:
     import spglib
 
-    cell = (perfect.primitive_angstrom, perfect.basis, [1] * len(perfect.basis))
+    cell = (perfect.primitive_angstrom.tolist(), perfect.basis.tolist(), [1] * len(perfect.basis))
     operations = spglib.get_symmetry(cell, symprec=1e-5)
     assert operations is not None, "spglib finds no symmetry in a perfect crystal"
     return np.asarray(operations["rotations"]), np.asarray(operations["translations"])

@@ -41,7 +41,7 @@ class AseSession:
 
     def __init__(self, calculator: Any, potential: Potential, atoms: Atoms) -> None:  # noqa: ANN401 - ASE is untyped
         self._label = f"potential {potential.id} in {type(calculator).__name__}"
-        self._atoms = atoms.copy()
+        self._atoms: Any = atoms.copy()  # type: ignore[no-untyped-call]
         self._atoms.set_chemical_symbols([potential.element] * len(atoms))
         self._atoms.calc = calculator
         self._evaluations = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -298,7 +297,7 @@ def _link(scratch: Path, index: int, target: Path) -> str:
             expected="a readable parameter file",
             next_step="check the path, or fetch the potential again",
         )
-    os.symlink(target.resolve(), link)
+    link.symlink_to(target.resolve())
     return str(link)
 
 

@@ -35,7 +35,7 @@ def main(folder: Path) -> int:
     if _launched_rank() == 0:  # launchers connect standard input to the first rank and end the others with it
         threading.Thread(target=_end_with_parent, daemon=True).start()
     # Written by our own parent a moment ago in a private folder: not foreign data.
-    function, arguments, wants_progress, parallel = pickle.loads((folder / TASK_FILE).read_bytes())  # noqa: S301
+    function, arguments, wants_progress, parallel = pickle.loads((folder / TASK_FILE).read_bytes())
     communicator = _communicator() if parallel else None
     first = communicator is None or communicator.rank == 0
     if wants_progress:

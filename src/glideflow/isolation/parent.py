@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -119,11 +120,10 @@ class _Watch:
     def kill(self) -> None:
         """End the child and everything that it started."""
         if self.process.poll() is None:
-            for victim in [*_descendants(self.process.pid), self.process]:
-                try:
-                    victim.kill()
-                except (psutil.Error, OSError):
-                    continue
+            for descendant in _descendants(self.process.pid):
+                with suppress(psutil.Error):
+                    descendant.kill()
+            self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
@@ -187,7 +187,7 @@ def _descendants(pid: int) -> list[psutil.Process]:
 def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
     usage = watch.usage
     if (folder / RESULT_FILE).exists():
-        value, cpu_time_s = pickle.loads((folder / RESULT_FILE).read_bytes())  # noqa: S301 - our own child wrote it
+        value, cpu_time_s = pickle.loads((folder / RESULT_FILE).read_bytes())
         return Success(value=value, usage=_with_cpu(usage, cpu_time_s))
     evidence = _tail(folder / "log")
     if verdict:

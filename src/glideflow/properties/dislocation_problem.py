@@ -83,7 +83,8 @@ class DislocationProblem:
         )
         full = stiffness_matrix(bonds, springs, len(self._cell.positions_angstrom))
         expand = self._expansion()
-        return (expand.T @ full @ expand + _ANCHOR_EV_PER_A2 * identity(self.size)).tocsr()
+        stiffness: csr_matrix = (expand.T @ full @ expand + _ANCHOR_EV_PER_A2 * identity(self.size)).tocsr()
+        return stiffness
 
     def _expansion(self) -> csr_matrix:
         """(3N, n) matrix from generalised coordinates to displacements of all atoms."""

@@ -152,9 +152,7 @@ def hexagonal_tensor(c11: float, c12: float, c44: float, c13: float, c33: float)
     return tensor
 
 
-def _assemble(
-    raw: FloatArray, lattice: LatticeResult, settings: ElasticSettings, evaluations: int
-) -> ElasticResult:
+def _assemble(raw: FloatArray, lattice: LatticeResult, settings: ElasticSettings, evaluations: int) -> ElasticResult:
     by_amplitude = np.array([independent_constants(tensor, lattice.structure) for tensor in raw])
     tensor = symmetric_tensor(raw[0], lattice.structure)
     lowest = float(np.linalg.eigvalsh(tensor).min())

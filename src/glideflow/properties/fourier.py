@@ -67,7 +67,7 @@ def fit_fourier_surface(
     coefficients = np.linalg.lstsq(design, gamma_mj_m2, rcond=1e-10)[0]
     sine = np.zeros(len(wavevectors))
     sine[with_sine] = coefficients[len(wavevectors) :]
-    return FourierSurface(wavevectors, coefficients[: len(wavevectors)], sine, symmetry)
+    return FourierSurface(wavevectors, np.asarray(coefficients[: len(wavevectors)], dtype=float), sine, symmetry)
 
 
 def star_wavevectors(in_plane_angstrom: FloatArray, symmetry: FloatArray, shells: int) -> FloatArray:
@@ -105,7 +105,7 @@ def has_sine(wavevectors_per_angstrom: FloatArray, symmetry: FloatArray) -> NDAr
     """(S,) whether a star's sine does not vanish by symmetry: no operation turns G into -G."""
     images = np.einsum("mij,si->smj", symmetry, wavevectors_per_angstrom)
     inverted = np.abs(images + wavevectors_per_angstrom[:, None]).max(axis=2) < 1e-6
-    return ~inverted.any(axis=1)
+    return np.asarray(~inverted.any(axis=1))
 
 
 def _norms(vectors: FloatArray) -> FloatArray:

@@ -320,18 +320,19 @@ def _special_faults(layers: LayeredCrystal) -> tuple[FloatArray | None, FloatArr
     threefold = 3.0 * layers.repeat_angstrom[:2] @ np.linalg.inv(layers.in_plane_angstrom)
     stack_of_three = np.allclose(threefold, np.rint(threefold), atol=1e-6)
     one_plane = len(layers.motif_angstrom) == 1
-    hexagonal = np.isclose(*np.linalg.norm(layers.in_plane_angstrom, axis=1), rtol=1e-6)
+    first, second = np.linalg.norm(layers.in_plane_angstrom, axis=1)
+    hexagonal = np.isclose(first, second, rtol=1e-6)
     if not (stack_of_three and one_plane and hexagonal):
         return None, None
-    stacking = layers.repeat_angstrom[:2]
-    sign = np.sign(stacking[1]) if abs(abs(stacking[1]) - layers.period_angstrom[1] / 3) < 1e-6 else -np.sign(stacking[1])
-    isf = np.array([0.0, sign * layers.period_angstrom[1] / 3])
+    third = layers.period_angstrom[1] / 3
+    stacking_y = layers.repeat_angstrom[1]
+    # Modulo plane-lattice vectors a shift of ±1/6 of the period along y (with b/2 along x) is one of ∓1/3.
+    sign = np.sign(stacking_y) if np.isclose(abs(stacking_y), third) else -np.sign(stacking_y)
+    isf = np.array([0.0, sign * third])
     return isf, -isf
 
 
-def _refined_maximum(
-    points: _PointSource, path: FloatArray, fractions: FloatArray, energies: FloatArray
-) -> float:
+def _refined_maximum(points: _PointSource, path: FloatArray, fractions: FloatArray, energies: FloatArray) -> float:
     """Maximum along the path, the largest sampled point refined by computed points."""
     from scipy.optimize import minimize_scalar
 
@@ -367,14 +368,13 @@ def _symmetry_error(
         raise PropertyError(
             f"equivalent displacements differ by {error:.2f} mJ/m²",
             expected="a γ surface with the symmetry of its crystal",
-            next_step="the potential is not smooth, or has several relaxed states; set gamma_surface.use_symmetry: false",
+            next_step="the potential is not smooth, or has several relaxed states; "
+            "set gamma_surface.use_symmetry: false",
         )
     return error
 
 
-def _fourier(
-    geometry: FaultGeometry, grid: FloatArray, settings: GammaSurfaceSettings
-) -> tuple[FourierSurface, float]:
+def _fourier(geometry: FaultGeometry, grid: FloatArray, settings: GammaSurfaceSettings) -> tuple[FourierSurface, float]:
     axes = [np.linspace(0.0, edge, n) for edge, n in zip(geometry.layers.period_angstrom, settings.grid, strict=True)]
     inner = np.stack(np.meshgrid(axes[0][:-1], axes[1][:-1], indexing="ij"), axis=-1).reshape(-1, 2)
     values = grid[:-1, :-1].ravel()

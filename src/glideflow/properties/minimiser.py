@@ -172,9 +172,7 @@ class _Run:
         if accepted is self._point:
             self._memory.pairs.clear()
             return
-        self._memory.add(
-            accepted.coordinates - self._point.coordinates, accepted.gradient - self._point.gradient
-        )
+        self._memory.add(accepted.coordinates - self._point.coordinates, accepted.gradient - self._point.gradient)
         self._point = accepted
 
     def _line_search(self, direction: FloatArray) -> _Point:

@@ -88,7 +88,7 @@ def _dislocation_cell(
 
 def _resolution_mpa(cell: DislocationCell, settings: PeierlsStressSettings) -> float:
     """Stress at which the Peach-Koehler force on one line period equals the force tolerance."""
-    line = cell.cell_angstrom[1, 1] / settings.line_periods
+    line = float(cell.cell_angstrom[1, 1]) / settings.line_periods
     return settings.force_tolerance_ev_per_angstrom / (cell.burgers_vector_angstrom * line) * EV_PER_A3_TO_MPA
 
 
@@ -270,7 +270,7 @@ def _search(
         if stress > settings.maximum_stress_mpa:
             raise PropertyError(
                 f"the core still holds at {stress / settings.growth:.0f} MPa",
-                expected="glide below peierls_stress.maximum_stress_mpa = " f"{settings.maximum_stress_mpa:g}",
+                expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
                 next_step="raise the limit, or see whether the core has transformed",
             )
     while path.interval > max(settings.bracket * path.unstable, resolution_mpa):

@@ -19,6 +19,7 @@ from glideflow.engines.protocol import Engine, Session
 from glideflow.potentials.record import Potential
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from scipy.sparse import csr_matrix
 
 SHELLS = 3
@@ -130,10 +131,11 @@ def inverse_by_factorisation(matrix: csr_matrix) -> Callable[[FloatArray], Float
     return lambda vector: np.asarray(factor.solve(vector))
 
 
-def _supercell(perfect: Crystal, element: str):  # type: ignore[no-untyped-def]
+def _supercell(perfect: Crystal, element: str) -> Atoms:
     unit = conventional_atoms(perfect, element)
     repeats = np.ceil(_SUPERCELL_ANGSTROM / unit.cell.lengths()).astype(int)
-    return unit * tuple(int(n) for n in repeats)
+    supercell: Atoms = unit * tuple(int(n) for n in repeats)
+    return supercell
 
 
 def _waves(positions: FloatArray, cell: FloatArray) -> list[FloatArray]:
@@ -191,4 +193,4 @@ def _leading_sign(vectors: FloatArray) -> FloatArray:
     """Sign of the first component that is not zero: picks one of each pair v, -v."""
     rounded = np.where(np.abs(vectors) < 1e-9, 0.0, vectors)
     first = np.argmax(rounded != 0, axis=1)
-    return np.sign(rounded[np.arange(len(rounded)), first])
+    return np.asarray(np.sign(rounded[np.arange(len(rounded)), first]))

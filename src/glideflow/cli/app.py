@@ -1,0 +1,72 @@
+"""The ``glideflow`` command: every stage of the workflow also runs without Snakemake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from glideflow import __version__
+from glideflow.cli import config, files, plan, potentials, properties, report
+from glideflow.errors import GlideflowError
+
+USER_ERROR = 2
+FAILED = 1
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="glideflow",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From interatomic physics to the strength of metals, as one reproducible workflow.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"glideflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole."""
+
+
+_PROPERTIES = "Single potentials"
+_RUNS = "Runs and results"
+for _command in (properties.lattice, properties.elastic, properties.gamma, properties.peierls):
+    app.command(rich_help_panel=_PROPERTIES)(_command)
+app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)
+app.command(rich_help_panel=_PROPERTIES)(potentials.cite)
+app.add_typer(config.app, name="config", rich_help_panel=_RUNS)
+app.command(rich_help_panel=_RUNS)(plan.plan)
+app.add_typer(files.library_app, name="library", rich_help_panel=_RUNS)
+app.command(rich_help_panel=_RUNS)(report.report)
+app.command(rich_help_panel=_RUNS)(files.inspect)
+
+
+def main() -> None:
+    """Run the command; errors of the user's making end in a message, not in a traceback."""
+    try:
+        app()
+    except GlideflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(FAILED if isinstance(error, properties.StageFailedError) else USER_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted; finished partial results are kept", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (head, less) went away: nothing is wrong. Keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()
