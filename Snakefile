@@ -29,17 +29,16 @@ wildcard_constraints:
     character=r"[a-z]+",
 
 
-localrules:
-    all,
-    configuration,
-
-
 rule all:
     default_target: True
     input:
         library=f"{RESULTS}/{LIBRARY_FILE}",
         table=f"{RESULTS}/{TABLE_FILE}",
         report=f"{RESULTS}/{REPORT_FILE}",
+
+
+onstart:
+    write_configuration()
 
 
 onsuccess:

@@ -33,7 +33,6 @@ STARTUP_CORE_SECONDS = 3.0
 """Interpreter, imports, child process and engine of one job."""
 
 FIXED_CORE_SECONDS: dict[Rule, float] = {
-    "configuration": 2.0,
     "lattice": 2.0,
     "elastic": 1.5,
     "library": 1.0,
@@ -73,7 +72,6 @@ PEIERLS_MEMORY_MB_PER_ATOM = 0.02
 
 JOIN_MEMORY_MB_PER_RESULT = 0.5
 RESULT_BYTES: dict[Rule, float] = {
-    "configuration": 6e3,
     "lattice": 3e4,
     "elastic": 3e4,
     "gamma_surface": 6e4,
@@ -114,13 +112,13 @@ def joining_cost(rule: Rule, results: int) -> Cost:
     """Model of a task that reads the results of all potentials.
 
     Args:
-        rule: ``configuration``, ``library`` or ``report``.
+        rule: ``library`` or ``report``.
         results: number of result files.
     """
     return Cost(
         core_seconds=STARTUP_CORE_SECONDS + FIXED_CORE_SECONDS[rule] + JOIN_CORE_SECONDS_PER_RESULT * results,
         memory_mb=BASE_MEMORY_MB + JOIN_MEMORY_MB_PER_RESULT * results,
-        result_bytes=RESULT_BYTES[rule] + (0 if rule == "configuration" else RESULT_BYTES["gamma_surface"] * results),
+        result_bytes=RESULT_BYTES[rule] + RESULT_BYTES["gamma_surface"] * results,
     )
 
 

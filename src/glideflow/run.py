@@ -21,7 +21,7 @@ from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.potentials.record import Potential, verify_files
 
-Rule = Literal["configuration", "lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
+Rule = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
 
 CHARACTERS = ("edge",)
 """Dislocation characters whose Peierls stress is computed."""
@@ -140,7 +140,6 @@ class ResolvedRun:
         """Every task of the run, in an order in which it could be executed."""
         properties = self.property_tasks()
         return (
-            Task(rule="configuration", output=CONFIGURATION_FILE),
             *properties,
             Task(rule="library", output=LIBRARY_FILE, inputs=tuple(task.output for task in properties)),
             Task(rule="report", output=REPORT_FILE, inputs=(LIBRARY_FILE,)),
@@ -151,7 +150,7 @@ class ResolvedRun:
             inputs = tuple(RESULT_FILES[needed].format(potential=potential.id) for needed in PREREQUISITES[name])
             for labels in self._labels(name, potential):
                 output = RESULT_FILES[name].format(**labels)
-                yield Task(rule=name, output=output, inputs=(CONFIGURATION_FILE, *inputs), **labels)
+                yield Task(rule=name, output=output, inputs=inputs, **labels)
 
     def _labels(self, name: Property, potential: Potential) -> Iterator[dict[str, str]]:
         if name in ("lattice", "elastic"):
@@ -230,10 +229,10 @@ def settings_digest(settings: RunSettings, rule: Rule, *, slip_system: str = "")
 
     Args:
         settings: configuration of the run.
-        rule: rule of the workflow; the report and the written configuration depend on everything.
+        rule: rule of the workflow; the report states, and so depends on, everything.
         slip_system: name of the slip system, where the rule has one.
     """
-    if rule in ("configuration", "report"):
+    if rule == "report":
         return _digest(settings.model_dump(mode="json"))
     if rule == "library":
         return _digest({"name": settings.name})

@@ -1,4 +1,4 @@
-"""What every rule file uses: the checked configuration, the folders, and the parameters that decide reruns."""
+"""The checked configuration, the folders, and the parameters that decide which jobs are done again."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from glideflow.run import (
 )
 
 # `glideflow` is found beside the Python that runs the workflow, whether or not its environment is activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
 def checked_run():
@@ -38,8 +38,6 @@ def checked_run():
 RUN = checked_run()
 SETTINGS = RUN.settings
 RESULTS = RUN.results
-WORK = RUN.work
-CONFIGURATION = f"{RESULTS}/{CONFIGURATION_FILE}"
 
 
 def content(wildcards):
@@ -52,10 +50,29 @@ def deciding(rule):
     return lambda wildcards: settings_digest(SETTINGS, rule, slip_system=wildcards.get("slip_system", ""))
 
 
+# Snakemake does not record parameters whose function names `output`: moving the work folder reruns nothing, and what
+# of the configuration decides a result is recorded by `deciding`.
+def configuration_in_force(wildcards, output):
+    """File that the jobs read the settings from, every default and override included.
+
+    It is no input: when a rule wrote it, Snakemake would no longer look at the changed parameters of the jobs that
+    have it as an `ancient` input.
+    """
+    return f"{RESULTS}/{CONFIGURATION_FILE}"
+
+
 def partial_results(wildcards, output):
-    """Folder of partial results. It names `output` because Snakemake does not record such a parameter: moving the
-    work folder reruns nothing."""
-    return f"{WORK}/{wildcards.potential}"
+    """Folder of partial results, from which an interrupted job resumes. Declared outputs are deleted on failure."""
+    return f"{RUN.work}/{wildcards.potential}"
+
+
+def write_configuration():
+    """Write the settings for the jobs, all at once: a job of an earlier run may be reading them."""
+    file = Path(RESULTS, CONFIGURATION_FILE)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(f".{os.getpid()}.tmp")
+    draft.write_text(settings_yaml(SETTINGS), encoding="utf-8")
+    draft.replace(file)
 
 
 def memory_mb(rule):

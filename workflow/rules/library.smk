@@ -5,25 +5,8 @@ from glideflow.plan import job_threads
 ENGINE = SETTINGS.engine
 
 
-rule configuration:
-    """Write the configuration that is in force, with every default and override, as the jobs read it."""
-    output:
-        CONFIGURATION,
-    log:
-        f"{RESULTS}/logs/configuration.log",
-    conda:
-        "../../envs/library.yaml"
-    params:
-        # A function, so that braces in the text are no wildcards.
-        text=lambda wildcards: settings_yaml(SETTINGS),
-    shell:
-        "printf '%s' {params.text:q} > {output:q} 2> {log:q}"
-
-
 rule lattice:
     """Lattice constants, cohesive energy and ground state of one potential."""
-    input:
-        config=ancient(CONFIGURATION),
     output:
         f"{RESULTS}/{RESULT_FILES['lattice']}",
     log:
@@ -41,16 +24,16 @@ rule lattice:
         code=code_digest("glideflow.properties.lattice"),
         settings=deciding("lattice"),
         potential=content,
+        config=configuration_in_force,
         work=partial_results,
     shell:
-        "glideflow lattice --potential {wildcards.potential:q} --config {input.config:q}"
+        "glideflow lattice --potential {wildcards.potential:q} --config {params.config:q}"
         " --output {output:q} --work {params.work:q} 2> {log:q}"
 
 
 rule elastic:
     """Elastic constants of one potential."""
     input:
-        config=ancient(CONFIGURATION),
         lattice=rules.lattice.output,
     output:
         f"{RESULTS}/{RESULT_FILES['elastic']}",
@@ -69,16 +52,16 @@ rule elastic:
         code=code_digest("glideflow.properties.elastic"),
         settings=deciding("elastic"),
         potential=content,
+        config=configuration_in_force,
         work=partial_results,
     shell:
-        "glideflow elastic --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        "glideflow elastic --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
         " --output {output:q} --work {params.work:q} 2> {log:q}"
 
 
 rule gamma_surface:
     """γ surface of one slip system of one potential; its points are batched in one engine process."""
     input:
-        config=ancient(CONFIGURATION),
         lattice=rules.lattice.output,
     output:
         f"{RESULTS}/{RESULT_FILES['gamma_surface']}",
@@ -97,16 +80,16 @@ rule gamma_surface:
         code=code_digest("glideflow.properties.gamma_surface"),
         settings=deciding("gamma_surface"),
         potential=content,
+        config=configuration_in_force,
         work=partial_results,
     shell:
-        "glideflow gamma --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        "glideflow gamma --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
         " --slip-system {wildcards.slip_system:q} --output {output:q} --work {params.work:q} 2> {log:q}"
 
 
 rule peierls_stress:
     """Peierls stress of one straight dislocation in one slip system of one potential."""
     input:
-        config=ancient(CONFIGURATION),
         lattice=rules.lattice.output,
     output:
         f"{RESULTS}/{RESULT_FILES['peierls_stress']}",
@@ -125,9 +108,10 @@ rule peierls_stress:
         code=code_digest("glideflow.properties.peierls_stress"),
         settings=deciding("peierls_stress"),
         potential=content,
+        config=configuration_in_force,
         work=partial_results,
     shell:
-        "glideflow peierls --potential {wildcards.potential:q} --config {input.config:q} --lattice {input.lattice:q}"
+        "glideflow peierls --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
         " --slip-system {wildcards.slip_system:q} --character {wildcards.character:q}"
         " --output {output:q} --work {params.work:q} 2> {log:q}"
 
@@ -135,7 +119,6 @@ rule peierls_stress:
 rule library:
     """Join every result, failures included, into one file and one table."""
     input:
-        config=ancient(CONFIGURATION),
         results=[f"{RESULTS}/{task.output}" for task in RUN.property_tasks()],
     output:
         library=f"{RESULTS}/{LIBRARY_FILE}",
@@ -157,6 +140,7 @@ rule library:
     params:
         code=code_digest("glideflow.library"),
         settings=settings_digest(SETTINGS, "library"),
+        config=configuration_in_force,
     shell:
-        "glideflow library merge --config {input.config:q} --output {output.library:q} --csv {output.table:q}"
+        "glideflow library merge --config {params.config:q} --output {output.library:q} --csv {output.table:q}"
         " {input.results:q} 2> {log:q}"

@@ -4,7 +4,6 @@
 rule report:
     """Tables, figures, failures and provenance in one page that opens without a network."""
     input:
-        config=ancient(CONFIGURATION),
         library=rules.library.output.library,
     output:
         report(
@@ -25,5 +24,6 @@ rule report:
     params:
         code=code_digest("glideflow.reporting.report"),
         settings=settings_digest(SETTINGS, "report"),
+        config=configuration_in_force,
     shell:
-        "glideflow report --config {input.config:q} --library {input.library:q} --output {output:q} 2> {log:q}"
+        "glideflow report --config {params.config:q} --library {input.library:q} --output {output:q} 2> {log:q}"
