@@ -1,14 +1,12 @@
 """LAMMPS as a library in this process.
 
 A malformed potential file can abort the process, so sessions are opened inside a child
-(`glideflow.isolation.run_isolated`). Under an MPI launcher every rank makes the same calls.
+(`glideflow.isolation.run_isolated`). Under an MPI launcher the library's calls are made on every rank.
 """
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import re
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +17,10 @@ from ase.data import atomic_masses, atomic_numbers
 
 from glideflow.config.engine import EngineSettings
 from glideflow.engines.cell import TriangularCell, triangular_cell
+from glideflow.engines.lammps_library import LammpsLibrary
 from glideflow.engines.protocol import Evaluation, FloatArray, checked
 from glideflow.errors import EngineError, PotentialError
 from glideflow.potentials.record import Potential
-from glideflow.units import LAMMPS_BAR_TO_EV_PER_A3
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 SKIN_ANGSTROM = 1.0
 _OPEN_MARGIN_ANGSTROM = 20.0
 """Room beyond the cell along a direction that is not periodic, so that atoms may move there."""
-_COMPUTE_STYLE_GLOBAL, _COMPUTE_TYPE_VECTOR = 0, 1
-_VOIGT_LAMMPS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
 class LammpsEngine:
@@ -135,7 +131,7 @@ class LammpsSession:
             self._command_all(_pair_commands(potential, Path(self._scratch.name)))
             self._command_all(_EVALUATION_COMMANDS)
             self._lammps.command("run 0 post no")
-            self._communication_cutoff_angstrom = self._read_communication_cutoff()
+            self._communication_cutoff_angstrom = self._lammps.communication_cutoff_angstrom(Path(self._scratch.name))
         except Exception as error:
             raise PotentialError(
                 f"LAMMPS refuses potential {potential.id}: {_last_line(error)}",
@@ -143,26 +139,11 @@ class LammpsSession:
                 next_step="run `glideflow potentials check ID`, and compare pair_coeff with LAMMPS' documentation",
             ) from error
 
-    def _read_communication_cutoff(self) -> float:
-        report = Path(self._scratch.name) / "communication"
-        self._lammps.command(f"info communication out overwrite {report}")
-        found = re.search(r"cutoff\s*=\s*([0-9.eE+-]+)", report.read_text(encoding="utf-8"))
-        if found is None:
-            raise EngineError(
-                "LAMMPS does not say its communication cutoff",
-                expected="a line 'Communication cutoff = ...' from its command `info communication`",
-                next_step="use the LAMMPS version of the lock file",
-            )
-        return float(found.group(1))
-
     def _create_atoms(self, points: FloatArray) -> None:
-        self._lammps.create_atoms(
-            len(points), list(range(1, len(points) + 1)), [1] * len(points), np.ascontiguousarray(points).ravel()
-        )
-        found = self._lammps.get_natoms()
-        if found != len(points):
+        kept = self._lammps.create_atoms(points)
+        if kept != len(points):
             raise EngineError(
-                f"LAMMPS kept {found:g} of {len(points)} atoms",
+                f"LAMMPS kept {kept} of {len(points)} atoms",
                 expected="every atom inside the cell",
                 next_step="check positions and cell",
             )
@@ -186,7 +167,7 @@ class LammpsSession:
         triangle = triangular_cell(cell_angstrom)
         lx, ly, lz, xy, xz, yz = triangle.bounds_and_tilts
         final = [f"{axis} final {lo:.17g} {hi:.17g}" for axis, lo, hi in _bounds((lx, ly, lz), self._periodic)]
-        if self._lammps.extract_box()[2:5] != [0.0, 0.0, 0.0] or not triangle.is_orthogonal:
+        if self._lammps.is_triclinic() or not triangle.is_orthogonal:
             final += [f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g}"]
             self._lammps.command("change_box all triclinic")
         self._lammps.command(f"change_box all {' '.join(final)} units box")
@@ -203,27 +184,18 @@ class LammpsSession:
         if rebuild:
             self._held = points.copy()
             inside, self._images = _wrapped(points, self._triangle, self._periodic)
-            self._scatter(inside)
+            self._lammps.set_points(inside)
             self._lammps.command("run 0 post no")
         else:
-            self._scatter(points - self._images @ self._triangle.vectors_angstrom)
+            self._lammps.set_points(points - self._images @ self._triangle.vectors_angstrom)
             self._lammps.command("run 1 pre no post no")
 
-    def _scatter(self, points: FloatArray) -> None:
-        contiguous = np.ascontiguousarray(points)
-        self._lammps.scatter_atoms("x", 1, 3, contiguous.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
-
     def _read(self) -> Evaluation:
-        forces = np.ctypeslib.as_array(self._lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
-        pressure = self._lammps.extract_compute("virial", _COMPUTE_STYLE_GLOBAL, _COMPUTE_TYPE_VECTOR)
-        stress = np.empty((3, 3))
-        for component, (i, j) in enumerate(_VOIGT_LAMMPS):
-            stress[i, j] = stress[j, i] = -pressure[component] * LAMMPS_BAR_TO_EV_PER_A3
         rotation = self._triangle.rotation
         return Evaluation(
-            energy_ev=float(self._lammps.get_thermo("pe")),
-            forces_ev_per_angstrom=forces @ rotation.T,
-            stress_ev_per_angstrom3=rotation @ stress @ rotation.T,
+            energy_ev=self._lammps.energy_ev(),
+            forces_ev_per_angstrom=self._lammps.forces() @ rotation.T,
+            stress_ev_per_angstrom3=rotation @ self._lammps.stress_ev_per_angstrom3() @ rotation.T,
         )
 
 
@@ -239,13 +211,9 @@ _EVALUATION_COMMANDS = (
 """``virial`` appears in the thermodynamic output so that LAMMPS tallies it on every evaluated step."""
 
 
-def _start_library(scratch: Path, settings: EngineSettings) -> Any:  # noqa: ANN401 - lammps ships no types
-    from mpi4py import MPI  # first: it finds the MPI library that liblammps.so needs
-
-    import lammps  # isort: skip
-
-    arguments = ["-log", str(scratch / "log.lammps"), "-screen", "none", "-nocite", *_accelerator_flags(settings)]
-    return lammps.lammps(cmdargs=arguments, comm=MPI.COMM_WORLD)
+def _start_library(scratch: Path, settings: EngineSettings) -> LammpsLibrary:
+    flags = _accelerator_flags(settings)
+    return LammpsLibrary.start(["-log", str(scratch / "log.lammps"), "-screen", "none", "-nocite", *flags])
 
 
 def _accelerator_flags(settings: EngineSettings) -> list[str]:

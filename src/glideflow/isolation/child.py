@@ -7,7 +7,6 @@ progress lines only; whatever libraries print there goes to standard error, whic
 from __future__ import annotations
 
 import faulthandler
-import importlib
 import json
 import os
 import pickle
@@ -16,9 +15,10 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from glideflow.errors import GlideflowError
+from glideflow.isolation.ranks import communicator, dismiss, follow, launched_rank, resolve
 
 TASK_FILE = "task"
 RESULT_FILE = "result"
@@ -29,40 +29,46 @@ _PROGRESS_INTERVAL_S = 0.1
 
 
 def main(folder: Path) -> int:
-    """Run the task described in ``folder``; return the exit status."""
+    """Run the task described in ``folder``, or follow the rank that does; return the exit status."""
     faulthandler.enable()
     progress_stream = _reserve_standard_output()
-    if _launched_rank() == 0:  # launchers connect standard input to the first rank and end the others with it
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    ranks = communicator()
+    if launched_rank() > 0:
+        follow(ranks)
+        return 0
+    # Launchers connect standard input to the first rank and end the others with it.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    status = _run_task(folder, progress_stream)
+    if ranks is not None:
+        dismiss(ranks) if status == 0 else ranks.Abort(1)
+    return status
+
+
+def _run_task(folder: Path, progress_stream: TextIO) -> int:
     # Written by our own parent a moment ago in a private folder: not foreign data.
-    function, arguments, wants_progress, parallel = pickle.loads((folder / TASK_FILE).read_bytes())
-    communicator = _communicator() if parallel else None
-    first = communicator is None or communicator.rank == 0
+    function, arguments, wants_progress = pickle.loads((folder / TASK_FILE).read_bytes())
     if wants_progress:
-        arguments["progress"] = _Reporter(progress_stream if first else None)
+        arguments["progress"] = _Reporter(progress_stream)
     try:
-        value = _resolve(function)(**arguments)
+        value = resolve(function)(**arguments)
+        _write(folder / RESULT_FILE, pickle.dumps((value, time.process_time())))
     except Exception as error:
         traceback.print_exc()
         _write(folder / FAILURE_FILE, json.dumps(_failure_fields(error)).encode())
-        if communicator is not None:
-            communicator.Abort(1)
         return 1
-    if first:
-        _write(folder / RESULT_FILE, pickle.dumps((value, time.process_time())))
     return 0
 
 
 class _Reporter:
     """Progress callback that writes to the parent, at most every tenth of a second and always at the end."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._last_s = 0.0
 
     def __call__(self, stage: str, done: float, total: float, /) -> None:
         now = time.monotonic()
-        if self._stream is None or (now - self._last_s < _PROGRESS_INTERVAL_S and done < total):
+        if now - self._last_s < _PROGRESS_INTERVAL_S and not 0 < total <= done:
             return
         self._last_s = now
         self._stream.write(PROGRESS_PREFIX.decode() + json.dumps([stage, done, total]) + "\n")
@@ -79,25 +85,6 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         continue
     os._exit(_ORPHANED)
-
-
-def _launched_rank() -> int:
-    """Rank that the MPI launcher gave this process, known before MPI starts; 0 without a launcher."""
-    for variable in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
-
-
-def _communicator() -> Any:  # noqa: ANN401 - mpi4py ships no types
-    from mpi4py import MPI
-
-    return MPI.COMM_WORLD
-
-
-def _resolve(function: str) -> Any:  # noqa: ANN401 - any importable function
-    module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _failure_fields(error: Exception) -> dict[str, str]:

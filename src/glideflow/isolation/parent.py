@@ -21,6 +21,7 @@ import psutil
 
 from glideflow.isolation.child import FAILURE_FILE, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
 from glideflow.isolation.outcome import Failure, Limits, Outcome, Success, Usage
+from glideflow.isolation.ranks import launch_environment
 from glideflow.progress import Progress, silent
 from glideflow.units import GIB
 
@@ -70,7 +71,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
         task.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="glideflow-", dir=task.scratch, ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        payload = (task.function, dict(task.arguments), task.wants_progress, bool(task.launcher))
+        payload = (task.function, dict(task.arguments), task.wants_progress)
         (folder / TASK_FILE).write_bytes(pickle.dumps(payload))
         with (folder / "log").open("wb") as log:
             watch = _Watch(_spawn(task, folder, log), limits or Limits(), progress)
@@ -84,6 +85,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 def _spawn(task: Task, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [*task.launcher, sys.executable, "-m", "glideflow.isolation.child", str(folder)]
     environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads))
+    environment |= launch_environment() if task.launcher else {}
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,  # the lifeline: it closes when this process ends, however it ends
