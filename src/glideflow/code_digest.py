@@ -26,22 +26,23 @@ FILE_NAME = re.compile(r"[\w./-]+\.\w+")
 FOLDER_NAME = re.compile(r"[A-Za-z]\w*")
 
 
-def code_digest(module: str) -> str:
-    """Hexadecimal SHA-256 of what a module of this package executes, its package-internal imports included.
+def code_digest(*modules: str) -> str:
+    """Hexadecimal SHA-256 of what modules of this package execute, their package-internal imports included.
 
     Args:
-        module: dotted name, e.g. ``glideflow.properties.elastic``.
+        modules: dotted names, e.g. ``glideflow.properties.elastic``.
 
     Raises:
         ModuleNotFoundError: this package has no such module.
     """
-    return closure_digest(PACKAGE_FOLDER, module)
+    return closure_digest(PACKAGE_FOLDER, *modules)
 
 
-def closure_digest(package: Path, module: str) -> str:
+@functools.cache
+def closure_digest(package: Path, *modules: str) -> str:
     """The same for a package in any folder; the folder's name is the package's."""
     digest = hashlib.sha256()
-    for name in import_closure(package, module):
+    for name in sorted({name for module in modules for name in import_closure(package, module)}):
         digest.update(f"{name} {_parsed(package, name).digest}\n".encode())
     return digest.hexdigest()
 

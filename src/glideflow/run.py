@@ -16,10 +16,11 @@ from typing import Literal, cast
 
 from pydantic import BaseModel
 
+from glideflow.code_digest import code_digest
 from glideflow.config.run import ALL_PROPERTIES, Property, RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
-from glideflow.potentials.record import Potential, verify_files
+from glideflow.potentials.record import EngineKind, Potential, verify_files
 
 Rule = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
 
@@ -46,6 +47,22 @@ RESULT_FILES: dict[Property, str] = {
     "peierls_stress": "potentials/{potential}/peierls_stress/{slip_system}/{character}.h5",
 }
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+
+ENGINE_MODULES: dict[EngineKind, str] = {
+    "lammps": "glideflow.engines.lammps",
+    "ase": "glideflow.engines.ase_calculator",
+}
+"""Module of the adapter that evaluates potentials of each kind."""
+
+RULE_MODULES: dict[Rule, str] = {
+    "lattice": "glideflow.properties.lattice",
+    "elastic": "glideflow.properties.elastic",
+    "gamma_surface": "glideflow.properties.gamma_surface",
+    "peierls_stress": "glideflow.properties.peierls_stress",
+    "library": "glideflow.library",
+    "report": "glideflow.reporting.report",
+}
+"""Module that does the work of each rule."""
 
 # Sections that decide a result, beside the potential. Limits and parallelism decide only whether and how fast it is
 # obtained: raising a limit must not throw away what was computed under the old one.
@@ -229,19 +246,28 @@ def settings_digest(settings: RunSettings, rule: Rule, *, slip_system: str = "")
 
     Args:
         settings: configuration of the run.
-        rule: rule of the workflow; the report states, and so depends on, everything.
+        rule: rule of the workflow; library and report state, and so depend on, everything.
         slip_system: name of the slip system, where the rule has one.
     """
-    if rule == "report":
+    if rule in ("library", "report"):
         return _digest(settings.model_dump(mode="json"))
-    if rule == "library":
-        return _digest({"name": settings.name})
     sections = DECIDING_SECTIONS[cast("Property", rule)]
     deciding: dict[str, object] = {key: _plain(getattr(settings, key)) for key in sections}
     deciding["engine"] = {key: getattr(settings.engine, key) for key in DECIDING_ENGINE_KEYS}
     if slip_system:
         deciding["slip_system"] = [_plain(system) for system in settings.slip_systems if system.name == slip_system]
     return _digest(deciding)
+
+
+def rule_code(rule: Rule, potential: Potential | None = None) -> str:
+    """Digest of the code behind a rule: of the property and of the engine's adapter, or of the step that joins.
+
+    Args:
+        rule: rule of the workflow.
+        potential: the potential, for rules that compute a property of one.
+    """
+    engine = () if potential is None else (ENGINE_MODULES[potential.engine],)
+    return code_digest(RULE_MODULES[rule], *engine)
 
 
 def _plain(value: object) -> object:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from glideflow.code_digest import code_digest
 from glideflow.config.load import settings_from_files
 from glideflow.config.yaml_text import settings_yaml
 from glideflow.errors import GlideflowError
@@ -17,6 +16,7 @@ from glideflow.run import (
     REPORT_FILE,
     RESULT_FILES,
     TABLE_FILE,
+    rule_code,
     settings_digest,
     validate_run,
 )
@@ -43,6 +43,11 @@ RESULTS = RUN.results
 def content(wildcards):
     """Digest of the potential's style, coefficients and files."""
     return RUN.potential(wildcards.potential).content_sha256
+
+
+def property_code(rule):
+    """Function of the wildcards: digest of the code that computes a property with the potential's engine."""
+    return lambda wildcards: rule_code(rule, RUN.potential(wildcards.potential))
 
 
 def deciding(rule):

@@ -1,4 +1,4 @@
-"""Library branch: potential -> lattice -> elastic constants, γ surface -> Peierls stress -> one library."""
+"""Library branch: potential -> lattice -> elastic constants, γ surface, Peierls stress -> one library."""
 
 from glideflow.plan import job_threads
 
@@ -21,7 +21,7 @@ rule lattice:
         mem_mb=memory_mb("lattice"),
         runtime=runtime_min("lattice"),
     params:
-        code=code_digest("glideflow.properties.lattice"),
+        code=property_code("lattice"),
         settings=deciding("lattice"),
         potential=content,
         config=configuration_in_force,
@@ -49,7 +49,7 @@ rule elastic:
         mem_mb=memory_mb("elastic"),
         runtime=runtime_min("elastic"),
     params:
-        code=code_digest("glideflow.properties.elastic"),
+        code=property_code("elastic"),
         settings=deciding("elastic"),
         potential=content,
         config=configuration_in_force,
@@ -77,7 +77,7 @@ rule gamma_surface:
         mem_mb=memory_mb("gamma_surface"),
         runtime=runtime_min("gamma_surface"),
     params:
-        code=code_digest("glideflow.properties.gamma_surface"),
+        code=property_code("gamma_surface"),
         settings=deciding("gamma_surface"),
         potential=content,
         config=configuration_in_force,
@@ -105,7 +105,7 @@ rule peierls_stress:
         mem_mb=memory_mb("peierls_stress"),
         runtime=runtime_min("peierls_stress"),
     params:
-        code=code_digest("glideflow.properties.peierls_stress"),
+        code=property_code("peierls_stress"),
         settings=deciding("peierls_stress"),
         potential=content,
         config=configuration_in_force,
@@ -138,7 +138,7 @@ rule library:
         mem_mb=memory_mb("library"),
         runtime=runtime_min("library"),
     params:
-        code=code_digest("glideflow.library"),
+        code=rule_code("library"),
         settings=settings_digest(SETTINGS, "library"),
         config=configuration_in_force,
     shell:

@@ -22,7 +22,7 @@ rule report:
         mem_mb=memory_mb("report"),
         runtime=runtime_min("report"),
     params:
-        code=code_digest("glideflow.reporting.report"),
+        code=rule_code("report"),
         settings=settings_digest(SETTINGS, "report"),
         config=configuration_in_force,
     shell:

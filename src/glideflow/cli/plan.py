@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glideflow.cli.options import ConfigOption
+
 if TYPE_CHECKING:
     from glideflow.plan import RuleEstimate, RunPlan
 
@@ -16,7 +18,7 @@ DAY_S = 86400
 
 
 def plan(
-    config: Annotated[Path | None, typer.Option(help="YAML file; the built-in defaults if not given.")] = None,
+    config: ConfigOption = None,
     cores: Annotated[int, typer.Option(min=1, help="Cores that the run may use at a time.")] = 2,
     *,
     calibrate: Annotated[
