@@ -33,5 +33,5 @@ class GammaSurfaceSettings(Section):
     """Random points for which a symmetry-equivalent shift is computed as well and compared."""
     path_points: int = Field(default=31, ge=5, le=1001)
     """Points along the primary path (the γ line)."""
-    fourier_shells: int = Field(default=6, ge=1, le=40)
-    """Stars of reciprocal vectors in the Fourier representation."""
+    fourier_shells: int = Field(default=30, ge=1, le=80)
+    """Stars of reciprocal vectors in the Fourier representation; at most a quarter of the unique grid points."""

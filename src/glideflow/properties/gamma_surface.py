@@ -11,7 +11,7 @@ from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.crystals.layers import LayeredCrystal, layered_crystal
 from glideflow.crystals.slabs import FaultCell, slab_cell, tilted_cell
 from glideflow.crystals.slip_systems import SlipSystem
-from glideflow.crystals.symmetry import displacement_symmetry, grid_orbits
+from glideflow.crystals.symmetry import displacement_symmetry, grid_displacements, grid_orbits
 from glideflow.engines.protocol import Engine, FloatArray, Session
 from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.potentials.record import Potential
@@ -103,7 +103,7 @@ def gamma_surface(
         landmarks = _landmarks(points, geometry, settings, progress)
         error = _symmetry_error(points, geometry, settings, seed, float(grid.max()))
         evaluations = session.evaluations
-    fourier, residual = _fourier(geometry, grid, settings)
+    fourier, residual, residual_low = _fourier(geometry, grid, settings, unique)
     return GammaSurfaceResult(
         slip_system=system.name,
         label=system.label,
@@ -125,6 +125,7 @@ def gamma_surface(
         fourier_sine_mj_m2=fourier.sine_mj_m2,
         fourier_symmetry=fourier.symmetry,
         fourier_residual_mj_m2=residual,
+        fourier_residual_low_mj_m2=residual_low,
         symmetry_error_mj_m2=error,
         unique_points=unique,
         flags=_flags(grid, landmarks),
@@ -374,14 +375,27 @@ def _symmetry_error(
     return error
 
 
-def _fourier(geometry: FaultGeometry, grid: FloatArray, settings: GammaSurfaceSettings) -> tuple[FourierSurface, float]:
-    axes = [np.linspace(0.0, edge, n) for edge, n in zip(geometry.layers.period_angstrom, settings.grid, strict=True)]
-    inner = np.stack(np.meshgrid(axes[0][:-1], axes[1][:-1], indexing="ij"), axis=-1).reshape(-1, 2)
+def _fourier(
+    geometry: FaultGeometry, grid: FloatArray, settings: GammaSurfaceSettings, unique: int
+) -> tuple[FourierSurface, float, float]:
+    """The Fourier representation, and its root mean square errors overall and below 0.7 of the maximum."""
+    shape = (settings.grid[0] - 1, settings.grid[1] - 1)
+    displacements = grid_displacements(geometry.layers, shape).reshape(-1, 2)
     values = grid[:-1, :-1].ravel()
     surface = fit_fourier_surface(
-        inner, values, geometry.layers.in_plane_angstrom, geometry.symmetry, settings.fourier_shells
+        displacements,
+        values,
+        geometry.layers.in_plane_angstrom,
+        geometry.symmetry,
+        min(settings.fourier_shells, max(1, unique // 4)),
     )
-    return surface, float(np.sqrt(np.mean((surface(inner) - values) ** 2)))
+    errors = surface(displacements) - values
+    low = values <= 0.7 * values.max()
+    return surface, _root_mean_square(errors), _root_mean_square(errors[low])
+
+
+def _root_mean_square(errors: FloatArray) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def _flags(grid: FloatArray, landmarks: _Landmarks) -> tuple[str, ...]:

@@ -117,6 +117,7 @@ class GammaSurfaceResult:
         fourier_sine_mj_m2: (S,) coefficients of the stars' sines.
         fourier_symmetry: (M, 2, 2) operations over which a star is averaged.
         fourier_residual_mj_m2: root mean square error of the representation on the grid.
+        fourier_residual_low_mj_m2: the same over the points below 0.7 of the maximum, where dislocations live.
         symmetry_error_mj_m2: largest difference found at the random checks of the assumed symmetry.
         unique_points: grid points that were computed.
         evaluations: engine evaluations made.
@@ -142,6 +143,7 @@ class GammaSurfaceResult:
     fourier_sine_mj_m2: FloatArray
     fourier_symmetry: FloatArray
     fourier_residual_mj_m2: float
+    fourier_residual_low_mj_m2: float
     symmetry_error_mj_m2: float
     unique_points: int
     flags: tuple[str, ...] = ()
