@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -12,7 +12,7 @@ from glideflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from glideflow.config.run import RunSettings
-    from glideflow.potentials.record import Potential
+    from glideflow.potentials.record import Potential, Structure
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Configuration of a run (YAML). Default: built-in defaults.")
@@ -113,11 +113,22 @@ def _described_potential(choice: PotentialChoice) -> Potential:
             expected="--potential ID, or --element and --structure with --pair-style and --pair-coeff or --calculator",
             next_step="`glideflow potentials list` shows the ids that come with LAMMPS",
         )
-    from glideflow.potentials.adhoc import potential_from_calculator, potential_from_command
-
+    structure = _structure(choice.structure)
     if choice.calculator is not None:
-        return potential_from_calculator(choice.element, choice.structure, choice.calculator)
-    return potential_from_command(choice.element, choice.structure, choice.pair_style or "", choice.pair_coeff or [])
+        from glideflow.potentials.calculator import potential_from_calculator
+
+        return potential_from_calculator(choice.element, structure, choice.calculator)
+    from glideflow.potentials.adhoc import potential_from_command
+
+    return potential_from_command(choice.element, structure, choice.pair_style or "", choice.pair_coeff or [])
+
+
+def _structure(name: str) -> Structure:
+    from glideflow.potentials.record import Structure
+
+    if name not in get_args(Structure):
+        raise ConfigurationError(f"the structure {name!r}", expected="fcc, bcc or hcp", next_step="correct --structure")
+    return cast("Structure", name)
 
 
 def _apply(mapping: dict[str, Any], override: str) -> None:

@@ -1,0 +1,1 @@
+"""The ``glideflow`` command."""
