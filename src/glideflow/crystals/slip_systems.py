@@ -96,7 +96,7 @@ def _plane_indices(name: str, indices: tuple[int, ...]) -> tuple[int, int, int]:
     if len(indices) == 4:
         h, k, i, last = indices
         _refuse_wrong_sum(name, indices, h + k + i)
-        return (h, k, last)
+        return _nonzero(name, (h, k, last))
     return _nonzero(name, indices)
 
 

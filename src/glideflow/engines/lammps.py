@@ -7,6 +7,7 @@ A malformed potential file can abort the process, so sessions are opened inside 
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,7 @@ class LammpsSession:
 
     def __init__(self, potential: Potential, atoms: Atoms, settings: EngineSettings) -> None:
         self._label = f"potential {potential.id} in LAMMPS"
-        self._scratch = tempfile.TemporaryDirectory(prefix="glideflow-lammps-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="glideflow-lammps-", dir=_plain_temporary_folder())
         self._periodic = np.asarray(atoms.pbc, dtype=bool)
         self._triangle = triangular_cell(np.asarray(atoms.cell.array))
         self._evaluations = 0
@@ -246,6 +247,11 @@ def _box_commands(triangle: TriangularCell, periodic: Any) -> list[str]:  # noqa
         f"region cell {shape} units box",
         "create_box 1 cell",
     ]
+
+
+def _plain_temporary_folder() -> str | None:
+    """The folder for temporary files, unless its name holds something that LAMMPS' parser would interpret."""
+    return None if re.fullmatch(r"[A-Za-z0-9_./+-]+", tempfile.gettempdir()) else "/tmp"
 
 
 def _pair_commands(potential: Potential, scratch: Path) -> list[str]:

@@ -11,14 +11,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
+from glideflow.errors import StorageError
 from glideflow.isolation.child import FAILURE_FILE, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
 from glideflow.isolation.outcome import Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
@@ -58,6 +59,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     The child's death by signal or abort, its exceptions, a hang and memory beyond the limit all become a
     `Failure`; nothing that the child does raises here. If this process dies, the child notices and ends too.
+    Temporary files of the child vanish with it, however it ends.
 
     Args:
         task: what to run.
@@ -66,15 +68,16 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     Returns:
         `Success` with the function's return value, or `Failure` with the reason and the last output lines.
+
+    Raises:
+        StorageError: the scratch folder cannot be written.
     """
-    if task.scratch is not None:
-        task.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="glideflow-", dir=task.scratch, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        payload = (task.function, dict(task.arguments), task.wants_progress)
-        (folder / TASK_FILE).write_bytes(pickle.dumps(payload))
+    payload = pickle.dumps((task.function, dict(task.arguments), task.wants_progress))
+    with _scratch_folder(task.scratch) as folder, _folder_below(None) as temporary:
+        with _refusing_unwritable(folder):
+            (folder / TASK_FILE).write_bytes(payload)
         with (folder / "log").open("wb") as log:
-            watch = _Watch(_spawn(task, folder, log), limits or Limits(), progress)
+            watch = _Watch(_spawn(task, folder, temporary, log), limits or Limits(), progress)
             try:
                 verdict = watch.wait()
             finally:
@@ -82,9 +85,38 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
         return _outcome(folder, watch, verdict)
 
 
-def _spawn(task: Task, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+@contextmanager
+def _scratch_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder for the task's files that is removed in the end."""
+    with ExitStack() as stack:
+        with _refusing_unwritable(parent or Path(tempfile.gettempdir())):
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(_folder_below(parent))
+        yield folder
+
+
+@contextmanager
+def _folder_below(parent: Path | None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="glideflow-", dir=parent, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def _refusing_unwritable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot keep the files of a running task in {folder}: {error.strerror}",
+            expected="a folder that can be written, with some room",
+            next_step="set `work` to another folder, or mend its permissions",
+        ) from error
+
+
+def _spawn(task: Task, folder: Path, temporary: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [*task.launcher, sys.executable, "-m", "glideflow.isolation.child", str(folder)]
-    environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads))
+    environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads)) | {"TMPDIR": str(temporary)}
     environment |= launch_environment() if task.launcher else {}
     return subprocess.Popen(
         command,
@@ -120,12 +152,13 @@ class _Watch:
         return ""
 
     def kill(self) -> None:
-        """End the child and everything that it started."""
-        if self.process.poll() is None:
-            for descendant in _descendants(self.process.pid):
-                with suppress(psutil.Error):
-                    descendant.kill()
-            self.process.kill()
+        """End the child and everything that it started, also what outlived it."""
+        for descendant in _descendants(self.process.pid):
+            with suppress(psutil.Error):
+                descendant.kill()
+        # The child leads a process group of its own: it reaches orphans, which are nobody's descendants any more.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
@@ -164,12 +197,13 @@ class _Watch:
 
     def _forward_progress(self) -> None:
         assert self.process.stdout is not None
-        try:
+        with suppress(ValueError):  # the pipe was closed under the reader
             for line in self.process.stdout:
                 if line.startswith(PROGRESS_PREFIX):
-                    self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
-        except ValueError:  # the pipe was closed under the reader, or a line was torn by the child's death
-            return
+                    # A line torn by the child's death, or a terminal that is gone: the work goes on, and so must
+                    # the reading, since a full pipe would block the child.
+                    with suppress(Exception):
+                        self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
 
 
 def _alive(pid: int) -> list[psutil.Process]:
@@ -187,17 +221,29 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 
 def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
-    usage = watch.usage
+    usage, evidence = watch.usage, _tail(folder / "log")
     if (folder / RESULT_FILE).exists():
-        value, cpu_time_s = pickle.loads((folder / RESULT_FILE).read_bytes())
-        return Success(value=value, usage=_with_cpu(usage, cpu_time_s))
-    evidence = _tail(folder / "log")
+        return _result(folder / RESULT_FILE, usage, evidence)
     if verdict:
         return _limit_failure(verdict, watch.limits, usage, evidence)
     if (folder / FAILURE_FILE).exists():
         fields = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
         return Failure(**fields, evidence=evidence, usage=usage)
     return _crash(watch.process.returncode, usage, evidence)
+
+
+def _result(path: Path, usage: Usage, evidence: str) -> Outcome[Any]:
+    try:
+        value, cpu_time_s = pickle.loads(path.read_bytes())
+    except Exception as error:  # unpickling runs the constructors of the result's classes
+        return Failure(
+            error_class=type(error).__name__,
+            reason=f"the result of the task cannot be read back: {error}",
+            expected="a value that survives pickling",
+            evidence=evidence,
+            usage=usage,
+        )
+    return Success(value=value, usage=_with_cpu(usage, cpu_time_s))
 
 
 def _with_cpu(usage: Usage, cpu_time_s: float) -> Usage:
