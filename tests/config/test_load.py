@@ -64,7 +64,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_lines(tmp_path: Path)
         ("gamma_surface: {layers: 2}", "found 2", "greater than or equal to 4"),
         ("gamma_surface: {layers: many}", "found 'many'", "a valid integer"),
         ("peierls_stress: {cut: broad}", "found 'broad'", "'wide' or 'narrow'"),
-        ("properties: [latice]", "found 'latice'", "did you mean lattice?"),
+        ("properties: [latice]", "found 'latice'", "did you mean lattice?"),  # codespell:ignore latice
         ("potentials: {select: {elements: [Xx]}}", "found 'Xx'", "'Al', 'Au'"),
         ("potentials: {sources: [{kind: ftp}]}", "found {'kind': 'ftp'}", "'bundled', 'folder', 'openkim', 'nist'"),
         ("potentials: {sources: [{path: x}]}", "found {'path': 'x'}", "a key `kind`"),
@@ -160,7 +160,7 @@ def test_malformed_documents_are_refused(text, message, tmp_path: Path) -> None:
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*No such file"):
         load_settings(tmp_path / "missing.yaml")
-    (tmp_path / "latin.yaml").write_bytes("name: caf\xe9".encode("latin-1"))
+    (tmp_path / "latin.yaml").write_bytes("name: \xe9".encode("latin-1"))
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         load_settings(tmp_path / "latin.yaml")
 
@@ -184,7 +184,7 @@ def test_merged_configuration_still_sees_what_merging_hides(tmp_path: Path) -> N
     file.write_text("name: x\n")
     assert settings_from_files({"name": "z"}, [file]).name == "z"
     with pytest.raises(ConfigurationError, match=r"run\.yaml with overrides"):
-        settings_from_files({"nmae": "z"}, [file])
+        settings_from_files({"unknown": "z"}, [file])
 
 
 def test_generated_yaml_reads_back_and_describes_every_key() -> None:
