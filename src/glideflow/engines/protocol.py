@@ -52,7 +52,9 @@ class Session(Protocol):
 
         Args:
             positions_angstrom: (N, 3) Cartesian positions in Å; atoms may lie outside the periodic cell.
-            cell_angstrom: (3, 3) cell vectors as rows in Å, or None to keep the last one.
+            cell_angstrom: (3, 3) cell vectors as rows in Å, or None to keep the last one. Given the cell, even
+                an unchanged one, an engine starts afresh, and the values are the same bit by bit whatever was
+                evaluated before; without it, an engine may reuse neighbour lists, whose order rounds differently.
 
         Raises:
             EngineError: the engine cannot evaluate the configuration.

@@ -37,6 +37,7 @@ class DislocationProblem:
         self._session = session
         self._cell = cell
         self._mobile = np.flatnonzero(cell.mobile)
+        self._afresh = True
         self.precondition = inverse_by_factorisation(self._stiffness(springs))
 
     @property
@@ -52,9 +53,15 @@ class DislocationProblem:
             positions[self._cell.top, axis] += shift
         return positions
 
+    def start_afresh(self) -> None:
+        """Make the next evaluations independent of the earlier ones, bit by bit."""
+        self._afresh = True
+
     def energy_and_gradient(self, coordinates: FloatArray, stress_mpa: float) -> tuple[float, FloatArray]:
         """Enthalpy in eV under a resolved shear stress in MPa, and its gradient (n,) in eV/Å."""
-        evaluation = self._session.evaluate(self.positions(coordinates))
+        cell = self._cell.cell_angstrom if self._afresh else None
+        self._afresh = False
+        evaluation = self._session.evaluate(self.positions(coordinates), cell)
         forces = evaluation.forces_ev_per_angstrom
         block_force = forces[self._cell.top].sum(axis=0)[list(BLOCK_AXES)]
         load = stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2

@@ -34,10 +34,15 @@ class FaultPoint:
     Attributes:
         gamma_mj_m2: fault energy.
         opening_angstrom: change of the distance between the two planes next to the cut.
+        normal_angstrom: (N + 1,) moves of the atoms along the normal, then the relative change of the cell's height
+            (tilted cells; zero for slabs): where the relaxation of the next point starts.
+        evaluations: engine evaluations made.
     """
 
     gamma_mj_m2: float
     opening_angstrom: float
+    normal_angstrom: FloatArray
+    evaluations: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def gamma_surface(
         grid, opening, unique = _grid(points, geometry, settings, progress)
         landmarks = _landmarks(points, geometry, settings, progress)
         error = _symmetry_error(points, geometry, settings, seed, float(grid.max()))
-        evaluations = session.evaluations
+        evaluations = points.evaluations
     fourier, residual, residual_low = _fourier(geometry, grid, settings, unique)
     return GammaSurfaceResult(
         slip_system=system.name,
@@ -137,6 +142,12 @@ class FaultRelaxer:
     """Fault energies in one session, relaxed along the normal.
 
     The Hessian of the unfaulted cell along the normal, by central differences, preconditions every relaxation.
+    A point depends on its displacement and on `start` alone, not on the session's history: so an interrupted
+    computation that is resumed gives the same bits as one that was not.
+
+    Attributes:
+        start: (N + 1,) moves along the normal from which the next relaxation starts.
+        preparation_evaluations: engine evaluations made before the first point.
     """
 
     def __init__(self, session: Session, cell: FaultCell, settings: GammaSurfaceSettings) -> None:
@@ -146,9 +157,11 @@ class FaultRelaxer:
         self._count = len(cell.positions_angstrom)
         self._inverse_hessian: FloatArray | None = None
         self._reference = np.zeros(self._count + 1)
-        self._last = self._reference
         self._reference_energy_ev = 0.0
+        self._afresh = True
+        self.start = self._reference
         self._prepare()
+        self.preparation_evaluations = session.evaluations
 
     def compute(self, displacement_angstrom: FloatArray) -> FaultPoint:
         """Energy and opening at a displacement (2,) in Å of the upper half.
@@ -156,17 +169,18 @@ class FaultRelaxer:
         Raises:
             ConvergenceError: the relaxation does not meet its tolerance.
         """
-        normal, energy_ev = self._relax(displacement_angstrom, self._last)
-        self._last = normal  # neighbouring points come one after the other
+        before = self._session.evaluations
+        normal, energy_ev = self._relax(displacement_angstrom, self.start)
         gamma = (energy_ev - self._reference_energy_ev) / self._cell.area_angstrom2 * EV_PER_A2_TO_MJ_PER_M2
-        return FaultPoint(gamma, self._opening(normal) - self._opening(self._reference))
+        opening = self._opening(normal) - self._opening(self._reference)
+        return FaultPoint(gamma, opening, normal, self._session.evaluations - before)
 
     def _prepare(self) -> None:
         no_displacement = np.zeros(2)
         if self._settings.relaxation == "normal":
             self._inverse_hessian = self._normal_inverse_hessian()
         self._reference, self._reference_energy_ev = self._relax(no_displacement, self._reference)
-        self._last = self._reference
+        self.start = self._reference
 
     def _objective(self, displacement_angstrom: FloatArray, normal: FloatArray) -> tuple[float, FloatArray]:
         """Energy and gradient for the atoms' moves along the normal and, for a tilted cell, its relative height."""
@@ -175,7 +189,8 @@ class FaultRelaxer:
         stretched = positions @ stretch
         stretched[:, 2] += normal[:-1]
         cell = cell @ stretch
-        evaluation = self._session.evaluate(stretched, cell if self._cell.tilted else None)
+        evaluation = self._session.evaluate(stretched, cell if self._cell.tilted or self._afresh else None)
+        self._afresh = False
         gradient = np.append(-evaluation.forces_ev_per_angstrom[:, 2], 0.0)
         if self._cell.tilted:
             # dE/d(height) at fixed moves: all atoms at their stretched heights follow the cell affinely.
@@ -184,6 +199,7 @@ class FaultRelaxer:
         return evaluation.energy_ev, gradient
 
     def _relax(self, displacement_angstrom: FloatArray, start: FloatArray) -> tuple[FloatArray, float]:
+        self._afresh = True
         if self._settings.relaxation == "none":
             return self._reference, self._objective(displacement_angstrom, self._reference)[0]
         minimiser = Minimiser(
@@ -230,22 +246,42 @@ class FaultRelaxer:
 
 
 class _PointSource:
-    """γ points by displacement: from the workbench if they are there, else computed and kept."""
+    """γ points by displacement: known already, or from the workbench, or else computed and kept.
+
+    Attributes:
+        evaluations: engine evaluations made for the points so far and before them, in this run or an earlier one.
+    """
 
     def __init__(self, relaxer: FaultRelaxer, workbench: Workbench) -> None:
         self._relaxer = relaxer
         self._workbench = workbench
+        self._known: dict[str, FaultPoint] = {}
+        self.evaluations = relaxer.preparation_evaluations
 
     def __call__(self, displacement_angstrom: FloatArray) -> FaultPoint:
         name = f"{displacement_angstrom[0]:.9f},{displacement_angstrom[1]:.9f}"
-        kept = self._workbench.get(name)
-        if kept is not None:
-            return FaultPoint(float(kept["gamma_mj_m2"]), float(kept["opening_angstrom"]))
+        if name not in self._known:
+            point = self._kept(name) or self._compute(name, displacement_angstrom)
+            self._known[name] = point
+            self.evaluations += point.evaluations
+            self._relaxer.start = point.normal_angstrom  # neighbouring points come one after the other
+        return self._known[name]
+
+    def _compute(self, name: str, displacement_angstrom: FloatArray) -> FaultPoint:
         point = self._relaxer.compute(displacement_angstrom)
-        self._workbench.put(
-            name, gamma_mj_m2=np.array(point.gamma_mj_m2), opening_angstrom=np.array(point.opening_angstrom)
-        )
+        self._workbench.put(name, **{key: np.asarray(value) for key, value in vars(point).items()})
         return point
+
+    def _kept(self, name: str) -> FaultPoint | None:
+        entry = self._workbench.get(name)
+        if entry is None:
+            return None
+        return FaultPoint(
+            gamma_mj_m2=float(entry["gamma_mj_m2"]),
+            opening_angstrom=float(entry["opening_angstrom"]),
+            normal_angstrom=np.asarray(entry["normal_angstrom"], dtype=float),
+            evaluations=int(entry["evaluations"]),
+        )
 
 
 def _grid(
@@ -360,7 +396,8 @@ def _symmetry_error(
     errors = [0.0]
     for _ in range(settings.symmetry_check_points if settings.use_symmetry else 0):
         displacement = generator.random(2) * geometry.layers.period_angstrom
-        operation = geometry.symmetry[generator.integers(len(geometry.symmetry))]
+        # Not the identity, which would compare a point with itself.
+        operation = geometry.symmetry[generator.integers(min(1, len(geometry.symmetry) - 1), len(geometry.symmetry))]
         lattice_vector = generator.integers(-1, 2, size=2) @ geometry.layers.in_plane_angstrom
         image = operation @ displacement + lattice_vector
         errors.append(abs(points(displacement).gamma_mj_m2 - points(image).gamma_mj_m2))

@@ -142,6 +142,7 @@ class _Loader:
             precondition=self.problem.precondition,
             monitor=glide,
         )
+        self.problem.start_afresh()  # a resumed search repeats the uninterrupted one bit by bit
         minimum = minimiser.minimise(lambda q: self.problem.energy_and_gradient(q, stress_mpa), start)
         core = glide.locate(minimum.coordinates)
         return _State(
