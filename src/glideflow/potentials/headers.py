@@ -84,9 +84,10 @@ def setfl_header_of(content: bytes, where: str) -> TableHeader:
     """
     with _parsing(where, "setfl"):
         symbols, grid, element = _fields(content, (3, 4, 5))
+        symbols = _without_comment(symbols)
         count = int(symbols[0])
-        if not 1 <= count <= MAX_ELEMENTS or len(symbols) < count + 1:
-            raise ValueError(f"line 4 names {len(symbols) - 1} elements and announces {symbols[0]}")
+        if not 1 <= count <= MAX_ELEMENTS or len(symbols) != count + 1:
+            raise ValueError(f"line 4 announces {symbols[0]} elements and names {' '.join(symbols[1:])[:80]!r}")
         return _header(tuple(symbols[1 : count + 1]), element, grid)
 
 
@@ -175,8 +176,13 @@ def _parsing(where: str, format_name: str) -> Iterator[None]:
         ) from error
 
 
+def _without_comment(words: list[str]) -> list[str]:
+    comment = [index for index, word in enumerate(words) if word.startswith("#")]
+    return words[: comment[0]] if comment else words
+
+
 def _fields(content: bytes, numbers: tuple[int, ...]) -> list[list[str]]:
-    lines = content[:HEADER_BYTES].decode("latin-1").splitlines()
+    lines = content[:HEADER_BYTES].decode("latin-1").split("\n")  # as LAMMPS: a lone carriage return is a blank
     return [lines[number].split() for number in numbers]
 
 

@@ -33,7 +33,7 @@ def slug(text: str) -> str:
 
     The result is empty if nothing of the text can be kept.
     """
-    return re.sub(r"[^A-Za-z0-9._+]+", "-", text).strip("-._+")[:MAX_ID_CHARACTERS]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-._+")[:MAX_ID_CHARACTERS]
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -19,9 +19,9 @@ from glideflow.potentials.headers import (
     table_values,
 )
 from glideflow.potentials.identifiers import METALS, NATIVE_STRUCTURES
-from glideflow.potentials.kim_relatives import relative
 from glideflow.potentials.portable_model import PortableModel
 from glideflow.potentials.references import citation, plain_text, primary
+from glideflow.potentials.relatives import relative
 
 LICENCE: Final = "CDDL-1.0 (copyright file of the Debian package openkim-models)"
 SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,119}")
@@ -40,6 +40,7 @@ SIMULATOR_STYLES: Final[Mapping[str, str]] = {
 """Pair styles of LAMMPS simulator models that work with one atom type, and their present names."""
 
 _CHANGED_LIBRARY: Final = "floats in the fields ielement and ibar of the library are written as integers"
+_CHANGED_ELEMENTS: Final = "the remark after the elements on line 4, which LAMMPS takes for elements, is left out"
 _CHANGED_SNAP: Final = "the line 'diagonalstyle 3', whose keyword LAMMPS no longer knows, is left out"
 
 
@@ -114,16 +115,20 @@ def _commands(model: PortableModel, metals: Iterable[str]) -> _Commands:
 
 def _table_commands(model: PortableModel, metals: Iterable[str]) -> _Commands:
     """Driver EAM_Dynamo: one funcfl or setfl file, told apart by its content as the driver does."""
-    ((name, content),) = model.files.items()
+    if len(model.files) != 1:
+        raise _UnusableError(f"{len(model.files)} parameter files; one table is known")
+    name = next(iter(model.files))
+    content, changes = _with_plain_element_line(model.files[name])
     try:
         header = setfl_header_of(content, name)
     except PotentialError:
         funcfl_header_of(content, name)
-        return _Commands(pair_style="eam", pair_coeff=(f"* * {{dir}}/{name}",), files=dict(model.files))
+        return _Commands(pair_style="eam", pair_coeff=(f"* * {{dir}}/{name}",), files=model.files)
     if missing := [symbol for symbol in metals if symbol not in header.elements]:
         raise _UnusableError(f"{name} does not name {', '.join(missing)}")
     style = _setfl_style(header, content, name)
-    return _Commands(pair_style=style, pair_coeff=(f"* * {{dir}}/{name} {{symbol}}",), files=dict(model.files))
+    line = f"* * {{dir}}/{name} {{symbol}}"
+    return _Commands(pair_style=style, pair_coeff=(line,), files={name: content}, changes=changes)
 
 
 def _setfl_style(header: TableHeader, content: bytes, name: str) -> str:
@@ -224,6 +229,18 @@ DRIVERS: Final[Mapping[str, Callable[[PortableModel, Iterable[str]], _Commands]]
 """Model drivers whose parameter files are those of LAMMPS' own pair styles."""
 
 
+def _with_plain_element_line(table: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Cut what follows the elements on line 4 of a setfl file, which LAMMPS takes for further elements."""
+    lines = table.split(b"\n", 4)
+    words = lines[3].split() if len(lines) > 4 else []
+    if not words or not words[0].isdigit() or not (symbols := words[1 : int(words[0]) + 1]):
+        return table, ()
+    if len(words) == len(symbols) + 1 or not all(symbol.isalpha() for symbol in symbols):
+        return table, ()
+    lines[3] = b" ".join(words[: len(symbols) + 1])
+    return b"\n".join(lines), (_CHANGED_ELEMENTS,)
+
+
 def _with_integers(library: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Rewrite the integer fields of a MEAM library that are written as floats of integral value."""
     text = library.decode("latin-1")
@@ -282,6 +299,7 @@ def _entry(
         "dir": model.name,
         "files": list(commands.files),
         "sha256": [hashlib.sha256(content).hexdigest() for content in commands.files.values()],
+        "status": known.status if known else "ok",
         "flags": list(flags),
         "family": known.family if known else "",
         "citation": text,

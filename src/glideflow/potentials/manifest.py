@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -196,6 +196,34 @@ def listing_of(manifest: Manifest, folder: Path, name: str, default_source: str)
         else:
             potentials.extend(_machine_learned(entry, folder, default_source))
     return SourceListing(name=name, potentials=tuple(_with_primaries(potentials)), skipped=tuple(skipped))
+
+
+def usable_entries(
+    entries: Iterable[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Part entries that a program wrote into those that the schema accepts and, as skipped entries, the others."""
+    usable: list[Mapping[str, Any]] = []
+    skipped: list[Mapping[str, Any]] = []
+    for entry in entries:
+        try:
+            Entry.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            reason = f"it cannot be written as a manifest entry: {key} {first['msg']}".strip()
+            skipped.append({"id": str(entry.get("id"))[:200], "elements": [entry.get("element", "")], "reason": reason})
+        else:
+            usable.append(entry)
+    return usable, skipped
+
+
+def write_manifest(manifest: Mapping[str, Any], folder: Path) -> None:
+    """Write a manifest into a folder, keys in the order given."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(manifest, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120)
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
 
 def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds

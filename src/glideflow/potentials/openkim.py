@@ -7,7 +7,6 @@ the cache, as a folder with a manifest; later runs read that folder.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from glideflow.potentials.debian_package import package_files
 from glideflow.potentials.folder import read_manifest_text
 from glideflow.potentials.kim_models import ModelEntries, model_entries
 from glideflow.potentials.listing import SourceListing
-from glideflow.potentials.manifest import FILE_NAME, SCHEMA, listing_of, parse_manifest
+from glideflow.potentials.manifest import FILE_NAME, SCHEMA, listing_of, parse_manifest, usable_entries, write_manifest
 from glideflow.potentials.portable_model import MAX_FILE_BYTES, read_portable_model
 
 SOURCE: Final = "openkim-models"
@@ -133,7 +132,8 @@ def _extract(objects: Iterable[tuple[str, bytes]], place: Path, folder: Path) ->
         skipped.extend(entries.skipped)
     if not models:
         raise _nothing(place, "holds no OpenKIM models")
-    _write_manifest({"schema": SCHEMA, "potentials": potentials, "skipped": skipped}, folder)
+    usable, refused = usable_entries(potentials)
+    write_manifest({"schema": SCHEMA, "potentials": usable, "skipped": skipped + refused}, folder)
 
 
 def _write_files(entries: ModelEntries, folder: Path) -> None:
@@ -143,12 +143,3 @@ def _write_files(entries: ModelEntries, folder: Path) -> None:
     target.mkdir()
     for name, content in entries.files.items():
         (target / name).write_bytes(content)
-
-
-def _write_manifest(manifest: Mapping[str, Any], folder: Path) -> None:
-    import yaml
-
-    stream = io.StringIO()
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    yaml.dump(manifest, stream, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120)
-    (folder / FILE_NAME).write_text(stream.getvalue(), encoding="utf-8")
