@@ -13,7 +13,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.potentials.identifiers import did_you_mean
 from glideflow.potentials.listing import Skipped
 from glideflow.potentials.record import Potential, file_sha256
-from glideflow.potentials.sources import load_source
+from glideflow.potentials.sources import load_sources
 
 MAX_SHOWN = 10
 
@@ -51,7 +51,7 @@ def load_catalogue(settings: PotentialsSettings, base: Path) -> Catalogue:
             expected="at least one source",
             next_step="leave the key out to use the potentials that ship with LAMMPS",
         )
-    listings = [load_source(source, base) for source in settings.sources]
+    listings = load_sources(settings.sources, base)
     potentials: dict[str, Potential] = {}
     for listing in listings:
         for potential in sorted(listing.potentials, key=lambda entry: entry.id):

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from glideflow.config.potentials import BundledSource, FolderSource, NistSource, OpenKimSource
+from glideflow.errors import DependencyError
 from glideflow.potentials.listing import SourceListing
 
+logger = logging.getLogger(__name__)
+
 Source = BundledSource | FolderSource | OpenKimSource | NistSource
+
+
+def load_sources(sources: Iterable[Source], base: Path) -> tuple[SourceListing, ...]:
+    """Read sources in their order.
+
+    One that is marked ``optional`` and is not on this machine is left out with a warning; one that is there but
+    cannot be read is an error.
+
+    Raises:
+        PotentialError: a source cannot be read.
+        DependencyError: a source needs a package that is not installed, and is not optional.
+        StorageError: a cache cannot be written.
+    """
+    listings = []
+    for source in sources:
+        try:
+            _refuse_absent(source, base)
+            listings.append(load_source(source, base))
+        except DependencyError as error:
+            if not getattr(source, "optional", False):
+                raise
+            logger.warning("going on without the optional %s source: %s", source.kind, error.found)
+    return tuple(listings)
+
+
+def _refuse_absent(source: Source, base: Path) -> None:
+    """Tell an optional source that is not there from one that is there and broken."""
+    path = getattr(source, "path", "")
+    if getattr(source, "optional", False) and path and not (base / Path(path).expanduser()).exists():
+        raise DependencyError(f"{path} does not exist")
 
 
 def load_source(source: Source, base: Path) -> SourceListing:
