@@ -118,19 +118,21 @@ def _entry(stages: Sequence[StageRecord]) -> LibraryEntry:
 
 def _row(entry: LibraryEntry) -> dict[str, object]:
     row: dict[str, object] = dict.fromkeys(COLUMNS)
+    slip_system = next((stage.slip_system for stage in entry.stages if stage.slip_system), "")
     row |= {
         "potential_id": entry.potential.id,
         "element": entry.potential.element,
         "structure": entry.potential.structure,
         "family": entry.potential.family,
-        "slip_system": next((stage.slip_system for stage in entry.stages if stage.slip_system), ""),
+        "slip_system": slip_system,
         "source_status": entry.potential.source_status,
         "status": entry.status,
         "reason": "; ".join(_reasons(entry)),
         "flags": "; ".join(_flags(entry)),
     }
-    for stage in reversed(entry.stages):  # the first of several slip systems is the one in the table
-        row |= _columns(stage)
+    for stage in reversed(entry.stages):  # of several characters, the first is the one in the table
+        if stage.slip_system in ("", slip_system):
+            row |= _columns(stage)
     return row
 
 

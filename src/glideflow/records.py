@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glideflow import __version__
+from glideflow.errors import PotentialError
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.storage import record
 
@@ -43,7 +44,7 @@ class PotentialSummary:
         fictional: deliberately altered potentials.
         citation: how to cite it.
         doi: digital object identifier, or empty.
-        sha256: digest of everything that decides the forces.
+        sha256: digest of everything that decides the forces; empty if a file cannot be read.
     """
 
     id: str
@@ -208,8 +209,16 @@ def summary_of(potential: Potential) -> PotentialSummary:
         fictional=potential.fictional,
         citation=potential.citation,
         doi=potential.doi,
-        sha256=potential.content_sha256,
+        sha256=_sha256_if_readable(potential),
     )
+
+
+def _sha256_if_readable(potential: Potential) -> str:
+    """Digest of a potential; that its file cannot be read is a failure to be recorded, not one of the record."""
+    try:
+        return potential.content_sha256
+    except PotentialError:
+        return ""
 
 
 def provenance_of(settings: BaseModel, engine: str, engine_version: str, seed: int) -> Provenance:

@@ -107,7 +107,7 @@ def _compute_on_slip_system(
 
     assert request.slip_system is not None
     system, settings = slip_system(request.slip_system), request.settings
-    workbench = Workbench(request.work, _workbench_key(request))
+    workbench = Workbench(request.work, _workbench_key(request, engine))
     shared: dict[str, Any] = {"seed": settings.seed, "workbench": workbench, "progress": progress}
     try:
         if request.name == "gamma_surface":
@@ -132,7 +132,7 @@ def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:
     return run_isolated(task, limits, progress)
 
 
-def _workbench_key(request: StageRequest) -> str:
+def _workbench_key(request: StageRequest, engine: Engine) -> str:
     """Digest of what decides the partial results, the code that computes them included."""
     from glideflow.code_digest import code_digest
 
@@ -145,7 +145,10 @@ def _workbench_key(request: StageRequest) -> str:
         request.settings.seed,
         _lattice_result(request).a_angstrom,
         _lattice_result(request).c_angstrom,
+        engine.name,
+        engine.version,
         code_digest(f"glideflow.properties.{request.name}"),
+        code_digest("glideflow.engines.registry"),
     )
 
 

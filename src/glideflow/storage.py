@@ -85,7 +85,7 @@ def write_record(path: Path, value: object, attributes: dict[str, str] | None = 
         file.attrs[_SCHEMA] = f"glideflow/{type(value).__name__}"
         file.attrs[_VERSION] = SCHEMA_VERSION
         for name, text in sorted((attributes or {}).items()):
-            file.attrs[name] = text
+            file.attrs[name] = _storable(text)
         _write_fields(file, value)
 
 
@@ -208,13 +208,14 @@ def _write_fields(group: h5py.Group, value: object) -> None:
 
 
 def _write_value(group: h5py.Group, name: str, content: Any) -> None:  # noqa: ANN401 - any storable value
-
     if dataclasses.is_dataclass(content):
         _write_fields(group.create_group(name), content)
     elif isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0]):
         _write_sequence(group.create_group(name), content)
     elif isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(c, str) for c in content)):
-        data = content if isinstance(content, str) else np.array(content, dtype=object)
+        data = (
+            _storable(content) if isinstance(content, str) else np.array([_storable(c) for c in content], dtype=object)
+        )
         group.create_dataset(name, data=data, dtype=_text_type())
     else:
         array = np.asarray(content)
@@ -232,6 +233,14 @@ def _write_sequence(group: h5py.Group, members: tuple[Any, ...]) -> None:
     for name, member in zip(names, members, strict=True):
         _write_fields(group.create_group(name), member)
     group.create_dataset(_ORDER, data=np.array(names, dtype=object), dtype=_text_type())
+
+
+def _storable(text: str) -> str:
+    """The text with a replacement for what HDF5 cannot hold: zeros and bytes that are no UTF-8.
+
+    Both occur in what a crashing engine writes, and in file names.
+    """
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
 def _text_type() -> Any:  # noqa: ANN401 - h5py ships no types

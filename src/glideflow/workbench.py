@@ -8,13 +8,15 @@ version are never read.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +41,9 @@ def request_key(*parts: object) -> str:
 class Workbench:
     """Named entries of arrays, kept in one append-only file.
 
+    One process at a time writes a file. Another one that opens it meanwhile reads what is there and keeps its own
+    entries in memory.
+
     Args:
         folder: where the file lies; None keeps entries in memory only.
         key: digest of the request, from `request_key`.
@@ -59,17 +64,22 @@ class Workbench:
         return self._entries.get(name)
 
     def put(self, name: str, **arrays: NDArray[np.generic]) -> None:
-        """Keep an entry; when this returns, a kill of the process no longer loses it."""
+        """Keep an entry; when this returns, a kill of the process no longer loses it.
+
+        Raises:
+            StorageError: the file cannot be written any more, e.g. because the disk is full.
+        """
         self._entries[name] = arrays
         if self._stream is not None:
             payload = _encode(name, arrays)
-            self._stream.write(_HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload)
-            self._stream.flush()
+            with self._refusing_unwritable():
+                _write_all(self._stream, _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload)
 
     def sync(self) -> None:
         """Force the entries to the disk, so that a failure of the machine does not lose them."""
         if self._stream is not None:
-            os.fsync(self._stream.fileno())
+            with self._refusing_unwritable():
+                os.fsync(self._stream.fileno())
 
     def names(self) -> tuple[str, ...]:
         """Names of the entries, in the order in which they were put."""
@@ -82,21 +92,33 @@ class Workbench:
             self._stream.close()
             self._stream = None
 
-    def _open(self, folder: Path) -> BinaryIO:
-        try:
+    def _open(self, folder: Path) -> BinaryIO | None:
+        """The file, its torn tail cut off, at its end; None if another process writes it."""
+        with self._refusing_unwritable():
             folder.mkdir(parents=True, exist_ok=True)
-            stream = self._path.open("a+b")
+            # Unbuffered: a write that failed leaves nothing behind that closing would try again.
+            stream = self._path.open("a+b", buffering=0)
+            alone = _locked(stream)
+            stream.seek(0)
+            sound = self._read(stream)
+            if not alone:
+                stream.close()
+                return None
+            stream.truncate(sound)
+            stream.seek(sound)
+        return stream
+
+    @contextmanager
+    def _refusing_unwritable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(
-                f"cannot keep partial results in {folder}: {error.strerror}",
-                expected="a folder that can be written",
-                next_step="set `work` to another folder, or mend its permissions",
+                f"cannot keep partial results in {self._path}: {error.strerror}",
+                expected="a folder that can be written, with room for partial results",
+                next_step="set `work` to another folder, mend its permissions or free some space; "
+                "what was kept before is not lost",
             ) from error
-        stream.seek(0)
-        sound = self._read(stream)
-        stream.truncate(sound)
-        stream.seek(sound)
-        return stream
 
     def _read(self, stream: BinaryIO) -> int:
         """Read the entries; return the length of the sound part of the file."""
@@ -108,6 +130,24 @@ class Workbench:
             name, arrays = _decode(payload)
             self._entries[name] = arrays
             sound = stream.tell()
+
+
+def _locked(stream: BinaryIO) -> bool:
+    """Lock the file for this process until it is closed; False if another process has it."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _write_all(stream: BinaryIO, content: bytes) -> None:
+    """Write everything; the system may take less at a time, e.g. from a disk that is almost full."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) :]
 
 
 def _next_payload(stream: BinaryIO) -> bytes | None:
