@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glideflow.crystals.dislocations import DislocationCell
-from glideflow.crystals.lattices import FloatArray
+from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.engines.protocol import Session
-from glideflow.properties.springs import Springs, find_bonds, inverse_by_factorisation, stiffness_matrix
+from glideflow.properties.minimiser import Preconditioner
+from glideflow.properties.springs import Bonds, Springs, find_bonds, inverse_by_factorisation, stiffness_matrix
 from glideflow.units import EV_PER_A3_TO_MPA
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class DislocationProblem:
         self._cell = cell
         self._mobile = np.flatnonzero(cell.mobile)
         self._afresh = True
-        self.precondition = inverse_by_factorisation(self._stiffness(springs))
+        self.precondition = self._preconditioner(springs)
 
     @property
     def size(self) -> int:
@@ -77,10 +78,8 @@ class DislocationProblem:
         """Displacement of the top block along the glide direction over the height of the cell."""
         return float(coordinates[-len(BLOCK_AXES)]) / self._cell.height_angstrom
 
-    def _stiffness(self, springs: Springs) -> csr_matrix:
-        """Stiffness of the spring network in generalised coordinates."""
-        from scipy.sparse import identity
-
+    def _preconditioner(self, springs: Springs) -> Preconditioner:
+        """Approximate inverse Hessian: the spring network in generalised coordinates, axis by axis."""
         bonds = find_bonds(
             self._cell.positions_angstrom,
             self._cell.cell_angstrom,
@@ -88,21 +87,37 @@ class DislocationProblem:
             springs.radii_angstrom,
             springs.range_angstrom,
         )
-        full = stiffness_matrix(bonds, springs, len(self._cell.positions_angstrom))
-        expand = self._expansion()
-        stiffness: csr_matrix = (expand.T @ full @ expand + _ANCHOR_EV_PER_A2 * identity(self.size)).tocsr()
-        return stiffness
+        inverses = [self._inverse_along(bonds, springs, axis) for axis in range(3)]
+        members = [self._coordinates_along(axis) for axis in range(3)]
 
-    def _expansion(self) -> csr_matrix:
-        """(3N, n) matrix from generalised coordinates to displacements of all atoms."""
+        def precondition(gradient: FloatArray) -> FloatArray:
+            smoothed = np.empty_like(gradient)
+            for inverse, along in zip(inverses, members, strict=True):
+                smoothed[along] = inverse(gradient[along])
+            return smoothed
+
+        return precondition
+
+    def _inverse_along(self, bonds: Bonds, springs: Springs, axis: int) -> Preconditioner:
+        from scipy.sparse import identity
+
+        full = stiffness_matrix(bonds, springs, len(self._cell.positions_angstrom), axis)
+        expand = self._expansion_along(axis)
+        matrix: csr_matrix = (expand.T @ full @ expand + _ANCHOR_EV_PER_A2 * identity(expand.shape[1])).tocsr()
+        return inverse_by_factorisation(matrix)
+
+    def _coordinates_along(self, axis: int) -> IntArray:
+        """Generalised coordinates that move something along an axis: the mobile atoms', then the block's."""
+        atoms = 3 * np.arange(len(self._mobile)) + axis
+        block = [3 * len(self._mobile) + BLOCK_AXES.index(axis)] if axis in BLOCK_AXES else []
+        return np.concatenate([atoms, np.array(block, dtype=atoms.dtype)])
+
+    def _expansion_along(self, axis: int) -> csr_matrix:
+        """(N, m) matrix from the generalised coordinates along an axis to the atoms' displacements along it."""
         from scipy.sparse import coo_matrix
 
-        mobile_rows = (3 * self._mobile[:, None] + np.arange(3)).ravel()
-        mobile_columns = np.arange(len(mobile_rows))
-        top = np.flatnonzero(self._cell.top)
-        block_rows = np.concatenate([3 * top + axis for axis in BLOCK_AXES])
-        block_columns = np.repeat(np.arange(len(BLOCK_AXES)) + len(mobile_rows), len(top))
-        rows = np.concatenate([mobile_rows, block_rows])
-        columns = np.concatenate([mobile_columns, block_columns])
-        shape = (3 * len(self._cell.positions_angstrom), self.size)
+        top = np.flatnonzero(self._cell.top) if axis in BLOCK_AXES else np.array([], dtype=int)
+        rows = np.concatenate([self._mobile, top])
+        columns = np.concatenate([np.arange(len(self._mobile)), np.full(len(top), len(self._mobile))])
+        shape = (len(self._cell.positions_angstrom), len(self._mobile) + (axis in BLOCK_AXES))
         return coo_matrix((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()

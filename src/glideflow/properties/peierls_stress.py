@@ -32,6 +32,7 @@ from glideflow.workbench import Workbench
 _LARGEST_MOVE_ANGSTROM = 0.15
 _JUMP_IN_BURGERS = 0.25
 """A core that moves farther than this between two equilibria has jumped."""
+_CLOSE_BELOW = 0.75
 _HISTORY_FLAG = 0.1
 
 
@@ -299,6 +300,7 @@ class _LoadingPath:
         self.unstable = np.inf
         self.unstable_outcome = ""
         self.jumps = 0
+        self.before_jump_mpa: float | None = None
 
     @property
     def interval(self) -> float:
@@ -339,11 +341,15 @@ class _LoadingPath:
             energy_ev=np.array([s.energy_ev - base.energy_ev for s in states]),
             evaluations=np.array([s.evaluations for s in states]),
             jumps=self.jumps,
+            before_jump_mpa=self.before_jump_mpa,
         )
 
     def _count_jump(self, state: _State) -> None:
         moved = abs(state.core_angstrom - self.equilibria[-1].core_angstrom)
-        self.jumps += moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom
+        if moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom:
+            self.jumps += 1
+            if self.before_jump_mpa is None:
+                self.before_jump_mpa = self.stable
 
     def _smooth_tail(self) -> list[_State]:
         """The last equilibria, at most three, since the core last jumped."""
@@ -377,7 +383,8 @@ def _assemble(
 ) -> PeierlsStressResult:
     decisive = min(searches, key=lambda search: search.curve.peierls_mpa)
     values = [search.curve.peierls_mpa for search in searches]
-    bracket, history = decisive.curve.unstable_mpa / 2 - decisive.curve.stable_mpa / 2, max(values) - min(values)
+    bracket = (decisive.curve.unstable_mpa - decisive.curve.stable_mpa) / 2
+    history = max(max(values) - min(values), _jump_mpa(decisive.curve))
     upper_bound = decisive.curve.stable_mpa <= 2 * resolution_mpa
     value = decisive.curve.unstable_mpa if upper_bound else decisive.curve.peierls_mpa
     return PeierlsStressResult(
@@ -405,6 +412,17 @@ def _assemble(
         flags=_flags(searches, upper_bound, history, value),
         evaluations=evaluations,
     )
+
+
+def _jump_mpa(curve: LoadingCurve) -> float:
+    """Stress between the first jump of the core and its final glide, if the jump came close below it.
+
+    Such a jump is a barrier passed: whether it counts as the onset of glide is a matter of definition, hence of the
+    error. A jump at a much lower stress is a transformation of the core, which is flagged and no error.
+    """
+    if curve.before_jump_mpa is None or curve.before_jump_mpa < _CLOSE_BELOW * curve.peierls_mpa:
+        return 0.0
+    return curve.peierls_mpa - curve.before_jump_mpa
 
 
 def _flags(searches: list[_Search], upper_bound: bool, history_mpa: float, value_mpa: float) -> tuple[str, ...]:

@@ -170,6 +170,7 @@ class LoadingCurve:
         energy_ev: (K,) potential energy relative to the unloaded cell, the work of the load not included.
         evaluations: (K,) engine evaluations of each step.
         jumps: number of steps at which the core jumped by less than a Burgers vector and found a new equilibrium.
+        before_jump_mpa: highest stress, in magnitude, that was stable before the first jump; None without jumps.
     """
 
     direction: str
@@ -185,6 +186,7 @@ class LoadingCurve:
     energy_ev: FloatArray
     evaluations: FloatArray
     jumps: int
+    before_jump_mpa: float | None = None
 
     @property
     def record_name(self) -> str:
@@ -230,7 +232,8 @@ class PeierlsStressResult:
             is not in it.
         is_upper_bound: whether the core glides at the smallest stress that the method resolves.
         bracket_mpa: half of the interval between stable and unstable.
-        history_mpa: difference between the loading directions.
+        history_mpa: what depends on the way of loading: the difference between the directions, or the stress
+            between a jump of the core to another equilibrium close below the value and the value itself.
         resolution_mpa: stress whose driving force on one line period equals the force tolerance.
         atoms: number of atoms.
         burgers_vectors: length of the upper half crystal in Burgers vectors.
