@@ -125,7 +125,6 @@ def configuration_error(document: YamlText, problems: Iterable[Problem]) -> Conf
         blocks.append(f"  {where}{key_text(problem.path)}: {problem.found}\n    expected: {problem.expected}")
     return ConfigurationError(
         "\n".join(blocks),
-        expected="a configuration without these problems",
         next_step="correct them; `glideflow config show` prints every key with its meaning and limits",
     )
 
