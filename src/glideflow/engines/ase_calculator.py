@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from glideflow.potentials.record import Potential
 
 _DEFAULT_CUTOFF_ANGSTROM = 6.0
+_CUTOFF_NAMES = ("cutoff", "rcut", "rcut2", "rc")
 
 
 class AseEngine:
@@ -53,9 +54,11 @@ class AseSession:
 
     @property
     def cutoff_angstrom(self) -> float:
-        """Range that the calculator states (``cutoff`` or ``rcut``), else 6 Å."""
-        stated = getattr(self._atoms.calc, "cutoff", None) or getattr(self._atoms.calc, "rcut", None)
-        return float(stated) if isinstance(stated, int | float) else _DEFAULT_CUTOFF_ANGSTROM
+        """Range that the calculator states, as an attribute or a parameter under one of the usual names, else 6 Å."""
+        calculator = self._atoms.calc
+        stated = getattr(calculator, "parameters", None) or {}
+        values = [getattr(calculator, name, stated.get(name)) for name in _CUTOFF_NAMES]
+        return next((float(v) for v in values if isinstance(v, int | float) and v > 0), _DEFAULT_CUTOFF_ANGSTROM)
 
     def evaluate(self, positions_angstrom: FloatArray, cell_angstrom: FloatArray | None = None) -> Evaluation:
         """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`."""

@@ -128,8 +128,9 @@ class LammpsSession:
         )
         self._command_all(commands)
         self._create_atoms(points)
+        pair_commands = _pair_commands(potential, Path(self._scratch.name))
         try:
-            self._command_all(_pair_commands(potential, Path(self._scratch.name)))
+            self._command_all(pair_commands)
             self._command_all(_EVALUATION_COMMANDS)
             self._lammps.command("run 0 post no")
             self._communication_cutoff_angstrom = self._lammps.communication_cutoff_angstrom(Path(self._scratch.name))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk, fcc111
+from ase.calculators.emt import EMT
+
+from glideflow.config.engine import EngineSettings
+from glideflow.engines.ase_calculator import AseEngine, calculator_from_path
+from glideflow.engines.registry import engine_for
+from glideflow.errors import EngineError, NonFiniteError, PotentialError
+from glideflow.potentials.record import Potential
+
+
+def potential(calculator: str, element: str = "Cu") -> Potential:
+    return Potential(id="test", element=element, structure="fcc", engine="ase", calculator=calculator)
+
+
+EMT_COPPER = potential("ase.calculators.emt:EMT")
+
+
+def test_values_are_those_of_the_calculator() -> None:
+    atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
+    moved, cell = atoms.positions + np.random.default_rng(0).normal(scale=0.1, size=(4, 3)), 1.01 * atoms.cell.array
+    with AseEngine().open(EMT_COPPER, atoms) as session:
+        session.evaluate(atoms.positions)
+        found = session.evaluate(moved, cell)
+        assert session.evaluations == 2
+    expected = bulk("Cu", "fcc", a=3.6, cubic=True)
+    expected.set_cell(cell)
+    expected.positions = moved
+    expected.calc = EMT()
+    assert found.energy_ev == pytest.approx(expected.get_potential_energy(), abs=1e-12)
+    np.testing.assert_allclose(found.forces_ev_per_angstrom, expected.get_forces(), atol=1e-12)
+    np.testing.assert_allclose(found.stress_ev_per_angstrom3, expected.get_stress(voigt=False), atol=1e-12)
+
+
+def test_the_atoms_handed_over_are_left_alone_and_the_element_is_that_of_the_potential() -> None:
+    atoms = bulk("Au", "fcc", a=3.6, cubic=True)
+    with AseEngine().open(EMT_COPPER, atoms) as session:
+        energy = session.evaluate(atoms.positions).energy_ev
+    copper = bulk("Cu", "fcc", a=3.6, cubic=True)
+    copper.calc = EMT()
+    assert energy == pytest.approx(copper.get_potential_energy(), abs=1e-12)
+    assert atoms.calc is None
+    assert set(atoms.symbols) == {"Au"}
+
+
+def test_slabs_have_no_stress() -> None:
+    slab = fcc111("Cu", (1, 1, 3), a=3.6, vacuum=5.0)
+    with AseEngine().open(EMT_COPPER, slab) as session:
+        np.testing.assert_array_equal(session.evaluate(slab.positions).stress_ev_per_angstrom3, 0.0)
+
+
+def test_stated_ranges_are_found(isolated_tasks: str) -> None:
+    atoms = bulk("Cu", "fcc", a=3.6)
+    with AseEngine().open(potential(f"{isolated_tasks}:lennard_jones"), atoms) as session:
+        assert session.cutoff_angstrom == 20.0
+    with AseEngine().open(EMT_COPPER, atoms) as session:
+        session.evaluate(atoms.positions)
+        assert 5.0 < session.cutoff_angstrom < 6.0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["ase.calculators.emt", "ase.calculators.emt:Nothing", "no.such.module:EMT", "", "isolated_tasks:Unlicensed"],
+)
+def test_factories_that_do_not_work_are_refused(isolated_tasks: str, path: str) -> None:
+    with pytest.raises(PotentialError, match="cannot make an ASE calculator") as caught:
+        calculator_from_path(path)
+    assert "module:factory" in caught.value.expected
+
+
+def test_failing_calculator_is_an_engine_error() -> None:
+    atoms = bulk("Fe", "bcc", a=2.87)  # EMT has no parameters for Fe
+    session = AseEngine().open(potential("ase.calculators.emt:EMT", "Fe"), atoms)
+    with session, pytest.raises(EngineError, match="stopped"):
+        session.evaluate(atoms.positions)
+
+
+def test_not_a_number_is_noticed(isolated_tasks: str) -> None:
+    atoms = bulk("Cu", "fcc", a=1.2, cubic=True)
+    session = AseEngine().open(potential(f"{isolated_tasks}:not_a_number"), atoms)
+    with session, pytest.raises(NonFiniteError):
+        session.evaluate(atoms.positions)
+
+
+def test_registry_knows_its_engines() -> None:
+    assert engine_for("lammps", EngineSettings()).name == "lammps"
+    assert engine_for("ase", EngineSettings()).name == "ase"
+    with pytest.raises(PotentialError, match="no engine 'abacus'"):
+        engine_for("abacus", EngineSettings())
