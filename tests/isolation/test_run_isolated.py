@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from glideflow.errors import StorageError
+from glideflow.isolation import Failure, Limits, Success, Task, run_isolated
+
+
+@pytest.fixture
+def task(isolated_tasks: str) -> Callable[..., Task]:
+    def make(name: str, *, wants_progress: bool = False, scratch: Path | None = None, **arguments: Any) -> Task:
+        function = f"{isolated_tasks}:{name}"
+        return Task(function=function, arguments=arguments, wants_progress=wants_progress, scratch=scratch)
+
+    return make
+
+
+MakeTask = Callable[..., Task]
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def failure(task: Task, limits: Limits | None = None) -> Failure:
+    outcome = run_isolated(task, limits)
+    assert isinstance(outcome, Failure), outcome
+    return outcome
+
+
+def test_value_and_usage(task: MakeTask) -> None:
+    outcome = run_isolated(task("return_value", value={"a": (1, "Å")}))
+    assert isinstance(outcome, Success)
+    assert outcome.value == {"a": (1, "Å")}
+    assert outcome.usage.cpu_time_s > 0
+    assert 0 < outcome.usage.wall_time_s < 30
+
+
+def test_large_arrays_come_back(task: MakeTask) -> None:
+    outcome = run_isolated(task("return_large_array", count=10_000_000))  # 80 MB
+    assert isinstance(outcome, Success)
+    np.testing.assert_array_equal(outcome.value, np.arange(10_000_000.0))
+
+
+def test_exception(task: MakeTask) -> None:
+    found = failure(task("raise_error", message="first line\nthe value is 7"))
+    assert (found.error_class, found.reason) == ("ValueError", "the value is 7")
+    assert "Traceback" in found.evidence
+    assert "raise_error" in found.evidence
+
+
+def test_fields_of_our_own_errors_cross_the_border(task: MakeTask) -> None:
+    found = failure(task("raise_glideflow_error"))
+    assert found.error_class == "ConvergenceError"
+    assert found.reason == "a force of 1 eV/Å is left"
+    assert found.expected == "at most 1e-6 eV/Å"
+    assert found.next_step == "raise the tolerance"
+
+
+@pytest.mark.parametrize("name", ["no_such_function", "return_unpicklable"])
+def test_what_cannot_be_found_or_returned_is_a_failure(task: MakeTask, name: str) -> None:
+    found = failure(task(name))
+    assert found.error_class in {"AttributeError", "TypeError"}
+    assert name in found.reason or "stays where it is" in found.reason
+
+
+def test_missing_module_is_a_failure() -> None:
+    found = failure(Task(function="no_such_module:function", arguments={}))
+    assert found.error_class == "ModuleNotFoundError"
+
+
+def test_result_that_cannot_be_read_back_is_a_failure(task: MakeTask) -> None:
+    found = failure(task("return_unreadable"))
+    assert found.error_class == "RuntimeError"
+    assert "cannot be read back" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error_class", "reason"),
+    [
+        ("exit_with", {"status": 3}, "Crashed", "exit status 3"),
+        ("exit_with", {"status": 0}, "NoResult", "exit status 0"),
+        ("exit_without_result", {}, "NoResult", "exit status 0"),
+        ("abort", {}, "Crashed", "signal SIGABRT"),
+        ("segfault", {}, "Crashed", "signal SIGSEGV"),
+    ],
+)
+def test_deaths(task: MakeTask, name: str, arguments: dict[str, int], error_class: str, reason: str) -> None:
+    found = failure(task(name, **arguments))
+    assert found.error_class == error_class
+    assert reason in found.reason
+    assert found.usage is not None
+
+
+def test_where_it_crashed_is_in_the_evidence(task: MakeTask) -> None:
+    assert "in segfault" in failure(task("segfault")).evidence
+
+
+def test_hang(task: MakeTask) -> None:
+    started = time.monotonic()
+    found = failure(task("sleep", seconds=60.0), Limits(wall_time_s=1.5))
+    assert found.error_class == "TimeLimit"
+    assert "the limit being 1.5 s" in found.reason
+    assert time.monotonic() - started < 10
+
+
+def test_memory_hog(task: MakeTask) -> None:
+    found = failure(task("hog_memory", gib=4.0), Limits(memory_gib=0.5, wall_time_s=60.0))
+    assert found.error_class == "MemoryLimit"
+    assert found.usage is not None
+    assert 0.5 < found.usage.peak_memory_gib < 2.0
+    assert "memory_limit_gib" in found.next_step
+
+
+def test_child_ends_when_its_parent_is_killed(isolated_tasks: str, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    code = f"import {isolated_tasks}, pathlib; {isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    assert wait_for(lambda: path.exists() and path.read_text() != "", 30)
+    child = int(path.read_text())
+    assert not is_gone(child)
+    parent.kill()
+    parent.wait()
+    assert wait_for(lambda: is_gone(child), 2.0)
+
+
+@pytest.mark.parametrize("then_abort", [False, True], ids=["time limit", "abort"])
+def test_what_the_child_started_ends_too(task: MakeTask, tmp_path: Path, then_abort: bool) -> None:
+    path = tmp_path / "pid"
+    found = failure(task("start_grandchild", path=path, then_abort=then_abort), Limits(wall_time_s=3.0))
+    assert found.error_class == ("Crashed" if then_abort else "TimeLimit")
+    grandchild = int(path.read_text())
+    assert wait_for(lambda: is_gone(grandchild), 2.0)
+
+
+def test_progress_is_forwarded(task: MakeTask) -> None:
+    seen: list[tuple[str, float, float]] = []
+    outcome = run_isolated(task("report_progress", wants_progress=True), None, lambda *what: seen.append(what))
+    assert isinstance(outcome, Success)
+    assert seen == [("first", 1, 4), ("second", 2.5, 4), ("last", 4, 4)]
+
+
+def test_progress_that_cannot_be_shown_does_not_stop_the_work(task: MakeTask) -> None:
+    def broken(stage: str, done: float, total: float, /) -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    outcome = run_isolated(
+        task("flood_progress", wants_progress=True, count=2000), Limits(wall_time_s=30.0), broken
+    )  # 440 kB, more than a pipe holds
+    assert isinstance(outcome, Success)
+
+
+def test_flood_of_output_does_not_block(task: MakeTask) -> None:
+    outcome = run_isolated(task("flood_output", megabytes=100), Limits(wall_time_s=60.0))
+    assert isinstance(outcome, Success), outcome
+
+
+def test_evidence_is_the_end_of_the_log_with_the_engines_own_complaint(task: MakeTask) -> None:
+    found = failure(task("print_and_raise", lines=5000))
+    assert "line 4999" in found.evidence
+    assert "line 100\n" not in found.evidence
+    assert len(found.evidence) < 20_000
+    assert "ERROR: the engine's complaint" in found.reason
+
+
+def test_log_in_no_known_encoding(task: MakeTask) -> None:
+    assert "caf" in failure(task("write_bytes_and_abort")).evidence
+
+
+def test_threads_and_temporary_files_are_the_childs_own(task: MakeTask, tmp_path: Path) -> None:
+    threads = run_isolated(Task(function=task("return_environment").function, arguments={"name": "OMP_NUM_THREADS"}))
+    assert isinstance(threads, Success)
+    assert threads.value == "1"
+    path = tmp_path / "left"
+    failure(task("leave_temporary_file_and_abort", path=path))
+    assert not Path(path.read_text()).exists()
+
+
+def test_scratch_is_emptied(task: MakeTask, tmp_path: Path) -> None:
+    scratch = tmp_path / "new" / "scratch"
+    run_isolated(task("return_value", value=1, scratch=scratch))
+    failure(task("abort", scratch=scratch))
+    assert not list(scratch.iterdir())
+
+
+def test_scratch_that_cannot_be_made_is_a_clear_error(task: MakeTask, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(StorageError, match="running task") as caught:
+        run_isolated(task("return_value", value=1, scratch=tmp_path / "file" / "scratch"))
+    assert caught.value.next_step
+
+
+def test_interrupt_ends_the_child(isolated_tasks: str, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    code = f"import {isolated_tasks}, pathlib; {isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
+    assert wait_for(lambda: path.exists() and path.read_text() != "", 30)
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(timeout=10) != 0
+    assert wait_for(lambda: is_gone(int(path.read_text())), 2.0)
+
+
+def launcher() -> tuple[str, ...]:
+    beside = Path(sys.executable).parent / "mpiexec"
+    command = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if command is None:
+        pytest.skip("needs mpiexec, which the PyPI package mpich brings")
+    return (command, "-n", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "error_class"),
+    [("raise_glideflow_error", "ConvergenceError"), ("segfault", "Crashed"), ("sleep", "TimeLimit")],
+)
+def test_failures_of_several_ranks(isolated_tasks: str, name: str, error_class: str) -> None:
+    arguments = {"seconds": 60.0} if name == "sleep" else {}
+    parallel = Task(function=f"{isolated_tasks}:{name}", arguments=arguments, launcher=launcher())
+    found = failure(parallel, Limits(wall_time_s=6.0))
+    assert found.error_class == error_class
+
+
+def test_ranks_end_when_the_parent_is_killed(isolated_tasks: str, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    code = (
+        f"import pathlib; from glideflow.isolation import Task, run_isolated; "
+        f"run_isolated(Task(function='{isolated_tasks}:leave_pid', arguments={{'path': pathlib.Path({str(path)!r})}}, "
+        f"launcher={launcher()!r}))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    assert wait_for(lambda: path.exists() and path.read_text() != "", 60)
+    family = [process.pid for process in psutil.Process(parent.pid).children(recursive=True)]
+    assert len(family) >= 3, "the launcher and two ranks"
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert wait_for(lambda: all(is_gone(pid) for pid in family), 5.0)
