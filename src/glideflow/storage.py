@@ -104,11 +104,67 @@ def read_record(path: Path, expected: type[R]) -> R:
         try:
             return typing.cast(R, _read_fields(file, expected))
         except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
-            raise StorageError(
-                f"{path} is damaged: {error}",
-                expected=f"a complete {expected.__name__} of schema version {SCHEMA_VERSION}",
-                next_step="delete the file and run its step again",
-            ) from error
+            raise _damaged(path, expected, error) from error
+
+
+def peek(path: Path, expected: type, *names: str) -> tuple[str, ...]:
+    """Single texts of a record, without reading the rest of it.
+
+    With h5py's low-level interface this takes 0.1 ms a file, against 0.4 ms with `h5py.File` and 8 ms for the whole
+    record of a Peierls stress: what a look at thousands of files needs.
+
+    Args:
+        path: the file.
+        expected: class of the record.
+        names: paths of text entries inside the file, e.g. ``status`` or ``failure/error_class``.
+
+    Returns:
+        The texts in the order of ``names``; empty where the record has no such entry.
+
+    Raises:
+        StorageError: the file is missing, truncated, not HDF5, or of another kind or schema version.
+    """
+    import h5py
+
+    try:
+        file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)
+        try:
+            if _is_current(file, expected):
+                return tuple(_text_at(file, name) for name in names)
+        finally:
+            file.close()
+    except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+        with _open_file(path):  # says why, if the file as a whole is the reason
+            raise _damaged(path, expected, error) from error
+    with _open_file(path) as foreign:
+        _refuse_foreign(path, foreign, expected)
+    raise _damaged(path, expected, TypeError("its schema is written in an unknown way"))
+
+
+def _is_current(file: Any, expected: type) -> bool:  # noqa: ANN401 - h5py ships no types
+    """Whether the record is of this kind and of this schema version."""
+    import h5py
+
+    if not all(h5py.h5a.exists(file, name.encode()) for name in (_SCHEMA, _VERSION)):
+        return False
+    schema = np.empty((), dtype=object)
+    h5py.h5a.open(file, _SCHEMA.encode()).read(schema)
+    version = np.empty((), dtype=np.int64)
+    h5py.h5a.open(file, _VERSION.encode()).read(version)
+    return bool(schema[()] == f"glideflow/{expected.__name__}".encode() and version == SCHEMA_VERSION)
+
+
+def _text_at(file: Any, name: str) -> str:  # noqa: ANN401 - h5py ships no types
+    """A text entry, empty if there is none."""
+    import h5py
+
+    *groups, _ = name.split("/")
+    parents = ("/".join(groups[: depth + 1]) for depth in range(len(groups)))
+    if not all(file.links.exists(part.encode()) for part in (*parents, name)):
+        return ""
+    content = np.empty((), dtype=object)
+    h5py.h5d.open(file, name.encode()).read(h5py.h5s.ALL, h5py.h5s.ALL, content)
+    return bytes(content[()]).decode("utf-8", "replace")
 
 
 def describe(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -178,6 +234,14 @@ def _open_file(path: Path) -> Iterator[h5py.File]:
         ) from error
     with file:
         yield file
+
+
+def _damaged(path: Path, expected: type, error: Exception) -> StorageError:
+    return StorageError(
+        f"{path} is damaged: {error}",
+        expected=f"a complete {expected.__name__} of schema version {SCHEMA_VERSION}",
+        next_step="delete the file and run its step again",
+    )
 
 
 def _refuse_foreign(path: Path, file: h5py.File, expected: type) -> None:
