@@ -25,6 +25,9 @@ class GammaSurfaceSettings(Section):
     """``normal``: atoms move along the slip-plane normal only. ``none``: rigid shift."""
     force_tolerance_ev_per_angstrom: float = Field(default=1e-5, gt=0, le=1e-1)
     """Largest residual force along the normal."""
+    accepted_error_mj_m2: float = Field(default=0.05, ge=0, le=10)
+    """A point whose forces do not vanish, because the potential has kinks, is kept (and the result flagged) if the
+    energy that is left to gain, gᵀH⁻¹g/2 per area, is below this; else the property fails."""
     max_evaluations: int = Field(default=2000, ge=10)
     """Force evaluations after which one point is given up; the property then fails, with the point named."""
     use_symmetry: bool = True

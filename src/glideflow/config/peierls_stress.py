@@ -24,6 +24,9 @@ class PeierlsStressSettings(Section):
     """Which of two inequivalent planes is cut (hcp prismatic; the others have one)."""
     force_tolerance_ev_per_angstrom: float = Field(default=1e-6, gt=0, le=1e-2)
     """Largest force component of an equilibrium. 1e-5 already puts a false floor at 0.1 to 0.2 MPa."""
+    accepted_force_ev_per_angstrom: float = Field(default=1e-4, gt=0, le=1e-1)
+    """Where kinks of a potential keep even the unloaded core from the tolerance, twice the force that is left there
+    is the tolerance of the search, up to this; the resolution, and with it the error, grows in proportion."""
     bracket: float = Field(default=0.005, gt=0, le=0.5)
     """Relative width of the interval between the highest stable and the lowest unstable stress."""
     initial_stress_mpa: float = Field(default=0.1, gt=0)

@@ -22,7 +22,7 @@ ALL_PROPERTIES: tuple[Property, ...] = ("lattice", "elastic", "gamma_surface", "
 class RunSettings(Section):
     """Configuration of one run of the workflow; a tier is one such file."""
 
-    name: str = Field(default="quick", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)
+    name: str = Field(default="library", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)
     """Name of the run; results go to ``<results>/<name>`` and partial results to ``<work>/<name>``."""
     results: str = "results"
     """Folder of finished results."""

@@ -24,9 +24,7 @@ class SlipSystemSettings(Section):
 
 FCC_111 = SlipSystemSettings(name="fcc_111", structure="fcc", plane=(1, 1, 1), direction=(-1, 1, 0))
 BCC_110 = SlipSystemSettings(name="bcc_110", structure="bcc", plane=(1, 1, 0), direction=(-1, 1, 1))
-HCP_PRISMATIC = SlipSystemSettings(
-    name="hcp_prismatic", structure="hcp", plane=(1, 0, -1, 0), direction=(-1, 2, -1, 0)
-)
+HCP_PRISMATIC = SlipSystemSettings(name="hcp_prismatic", structure="hcp", plane=(1, 0, -1, 0), direction=(-1, 2, -1, 0))
 
 PRIMARY_SLIP_SYSTEMS = (FCC_111, BCC_110, HCP_PRISMATIC)
 """Slip systems of paper 000: fcc {111}<-110>, bcc {110}<111>, hcp prismatic {10-10}<11-20>."""

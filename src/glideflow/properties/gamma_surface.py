@@ -17,7 +17,7 @@ from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.potentials.record import Potential
 from glideflow.progress import Progress, silent
 from glideflow.properties.fourier import FourierSurface, fit_fourier_surface
-from glideflow.properties.minimiser import Minimiser
+from glideflow.properties.minimiser import Minimiser, Minimum
 from glideflow.properties.results import GammaSurfaceResult, LatticeResult
 from glideflow.units import EV_PER_A2_TO_MJ_PER_M2
 from glideflow.workbench import Workbench
@@ -25,6 +25,7 @@ from glideflow.workbench import Workbench
 _HESSIAN_STEP_ANGSTROM = 1e-3
 _LOWEST_CURVATURE_EV_PER_A2 = 0.05
 _LARGEST_NORMAL_MOVE_ANGSTROM = 0.2
+_PATIENCE_EVALUATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class FaultPoint:
     Attributes:
         gamma_mj_m2: fault energy.
         opening_angstrom: change of the distance between the two planes next to the cut.
+        residual_force_ev_per_angstrom: largest force along the normal that is left.
         normal_angstrom: (N + 1,) moves of the atoms along the normal, then the relative change of the cell's height
             (tilted cells; zero for slabs): where the relaxation of the next point starts.
         evaluations: engine evaluations made.
@@ -41,6 +43,7 @@ class FaultPoint:
 
     gamma_mj_m2: float
     opening_angstrom: float
+    residual_force_ev_per_angstrom: float
     normal_angstrom: FloatArray
     evaluations: int
 
@@ -107,7 +110,7 @@ def gamma_surface(
         grid, opening, unique = _grid(points, geometry, settings, progress)
         landmarks = _landmarks(points, geometry, settings, progress)
         error = _symmetry_error(points, geometry, settings, seed, float(grid.max()))
-        evaluations = points.evaluations
+        evaluations, residual_force = points.evaluations, points.residual_force_ev_per_angstrom
     fourier, residual, residual_low = _fourier(geometry, grid, settings, unique)
     return GammaSurfaceResult(
         slip_system=system.name,
@@ -132,8 +135,9 @@ def gamma_surface(
         fourier_residual_mj_m2=residual,
         fourier_residual_low_mj_m2=residual_low,
         symmetry_error_mj_m2=error,
+        residual_force_ev_per_angstrom=residual_force,
         unique_points=unique,
-        flags=_flags(grid, landmarks),
+        flags=_flags(grid, landmarks, residual_force > settings.force_tolerance_ev_per_angstrom),
         evaluations=evaluations,
     )
 
@@ -170,16 +174,16 @@ class FaultRelaxer:
             ConvergenceError: the relaxation does not meet its tolerance.
         """
         before = self._session.evaluations
-        normal, energy_ev = self._relax(displacement_angstrom, self.start)
+        normal, energy_ev, force = self._relax(displacement_angstrom, self.start)
         gamma = (energy_ev - self._reference_energy_ev) / self._cell.area_angstrom2 * EV_PER_A2_TO_MJ_PER_M2
         opening = self._opening(normal) - self._opening(self._reference)
-        return FaultPoint(gamma, opening, normal, self._session.evaluations - before)
+        return FaultPoint(gamma, opening, force, normal, self._session.evaluations - before)
 
     def _prepare(self) -> None:
         no_displacement = np.zeros(2)
         if self._settings.relaxation == "normal":
             self._inverse_hessian = self._normal_inverse_hessian()
-        self._reference, self._reference_energy_ev = self._relax(no_displacement, self._reference)
+        self._reference, self._reference_energy_ev, _ = self._relax(no_displacement, self._reference)
         self.start = self._reference
 
     def _objective(self, displacement_angstrom: FloatArray, normal: FloatArray) -> tuple[float, FloatArray]:
@@ -198,27 +202,35 @@ class FaultRelaxer:
             gradient[-1] = virial + float(gradient[:-1] @ (-normal[:-1])) / (1.0 + normal[-1])
         return evaluation.energy_ev, gradient
 
-    def _relax(self, displacement_angstrom: FloatArray, start: FloatArray) -> tuple[FloatArray, float]:
+    def _relax(self, displacement_angstrom: FloatArray, start: FloatArray) -> tuple[FloatArray, float, float]:
+        """Moves along the normal, energy, and the largest force that is left."""
         self._afresh = True
         if self._settings.relaxation == "none":
-            return self._reference, self._objective(displacement_angstrom, self._reference)[0]
+            return self._reference, self._objective(displacement_angstrom, self._reference)[0], 0.0
         minimiser = Minimiser(
             tolerance=self._settings.force_tolerance_ev_per_angstrom,
             max_evaluations=self._settings.max_evaluations,
             largest_move=_LARGEST_NORMAL_MOVE_ANGSTROM,
+            patience=_PATIENCE_EVALUATIONS,
             precondition=self._precondition,
         )
         minimum = minimiser.minimise(lambda normal: self._objective(displacement_angstrom, normal), start)
-        if not minimum.converged:
+        if not minimum.converged and not self._is_good_enough(minimum):
             raise ConvergenceError(
                 f"the γ point at {displacement_angstrom[0]:.4f}, {displacement_angstrom[1]:.4f} Å keeps a force of "
                 f"{minimum.largest_gradient:.1e} eV/Å along the normal ({minimum.ending})",
                 expected=f"at most {self._settings.force_tolerance_ev_per_angstrom:g} eV/Å "
                 "(gamma_surface.force_tolerance_ev_per_angstrom)",
-                next_step="raise the tolerance if the potential is not smooth, or relax nothing "
+                next_step="raise gamma_surface.accepted_error_mj_m2 if the potential is not smooth, or relax nothing "
                 "(gamma_surface.relaxation: none)",
             )
-        return minimum.coordinates, minimum.energy_ev
+        return minimum.coordinates, minimum.energy_ev, minimum.largest_gradient
+
+    def _is_good_enough(self, minimum: Minimum) -> bool:
+        """Whether the energy that is left to gain is negligible although the forces do not vanish."""
+        left_ev = float(minimum.gradient @ self._precondition(minimum.gradient)) / 2
+        error_mj_m2 = left_ev / self._cell.area_angstrom2 * EV_PER_A2_TO_MJ_PER_M2
+        return error_mj_m2 <= self._settings.accepted_error_mj_m2
 
     def _precondition(self, gradient: FloatArray) -> FloatArray:
         assert self._inverse_hessian is not None
@@ -250,6 +262,7 @@ class _PointSource:
 
     Attributes:
         evaluations: engine evaluations made for the points so far and before them, in this run or an earlier one.
+        residual_force_ev_per_angstrom: largest force along the normal left at any of them.
     """
 
     def __init__(self, relaxer: FaultRelaxer, workbench: Workbench) -> None:
@@ -257,6 +270,7 @@ class _PointSource:
         self._workbench = workbench
         self._known: dict[str, FaultPoint] = {}
         self.evaluations = relaxer.preparation_evaluations
+        self.residual_force_ev_per_angstrom = 0.0
 
     def __call__(self, displacement_angstrom: FloatArray) -> FaultPoint:
         name = f"{displacement_angstrom[0]:.9f},{displacement_angstrom[1]:.9f}"
@@ -264,6 +278,9 @@ class _PointSource:
             point = self._kept(name) or self._compute(name, displacement_angstrom)
             self._known[name] = point
             self.evaluations += point.evaluations
+            self.residual_force_ev_per_angstrom = max(
+                self.residual_force_ev_per_angstrom, point.residual_force_ev_per_angstrom
+            )
             self._relaxer.start = point.normal_angstrom  # neighbouring points come one after the other
         return self._known[name]
 
@@ -279,6 +296,7 @@ class _PointSource:
         return FaultPoint(
             gamma_mj_m2=float(entry["gamma_mj_m2"]),
             opening_angstrom=float(entry["opening_angstrom"]),
+            residual_force_ev_per_angstrom=float(entry["residual_force_ev_per_angstrom"]),
             normal_angstrom=np.asarray(entry["normal_angstrom"], dtype=float),
             evaluations=int(entry["evaluations"]),
         )
@@ -435,8 +453,8 @@ def _root_mean_square(errors: FloatArray) -> float:
     return float(np.sqrt(np.mean(errors**2)))
 
 
-def _flags(grid: FloatArray, landmarks: _Landmarks) -> tuple[str, ...]:
-    flags = []
+def _flags(grid: FloatArray, landmarks: _Landmarks, kinks: bool) -> tuple[str, ...]:
+    flags = ["not smooth along the normal"] if kinks else []
     if grid.min() < -1.0:
         flags.append("negative γ")
     if landmarks.isf_mj_m2 is not None and landmarks.isf_mj_m2 < 0:

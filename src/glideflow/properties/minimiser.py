@@ -21,7 +21,6 @@ _CURVATURE = 0.9
 _ENERGY_NOISE = 2e-13
 """Relative rounding of a sum over atoms, below which energies say nothing."""
 _LINE_SEARCH_STEPS = 12
-_NO_PROGRESS_EVALUATIONS = 400
 
 
 class Ending(StrEnum):
@@ -72,6 +71,7 @@ class Minimiser:
         max_evaluations: evaluations after which it is given up.
         largest_move: cap on the change of any coordinate in one step.
         memory: pairs kept by L-BFGS.
+        patience: evaluations without a tenth off the largest gradient component after which it is given up.
         precondition: approximate inverse Hessian; the identity if None.
         monitor: called with coordinates, gradient and evaluations after each step; True stops.
     """
@@ -80,6 +80,7 @@ class Minimiser:
     max_evaluations: int
     largest_move: float = 0.1
     memory: int = 20
+    patience: int = 400
     precondition: Preconditioner | None = None
     monitor: Callable[[FloatArray, FloatArray, int], bool] | None = None
 
@@ -159,7 +160,7 @@ class _Run:
             return Ending.INTERRUPTED
         if self._evaluations >= self._settings.max_evaluations:
             return Ending.EXHAUSTED
-        stuck = self._evaluations - self._improved_at >= _NO_PROGRESS_EVALUATIONS
+        stuck = self._evaluations - self._improved_at >= self._settings.patience
         return Ending.STALLED if stuck else None
 
     def _step(self) -> None:

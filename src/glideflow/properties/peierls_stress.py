@@ -23,12 +23,14 @@ from glideflow.potentials.record import Potential
 from glideflow.progress import Progress, silent
 from glideflow.properties.core_position import CoreTracker, core_tracker
 from glideflow.properties.dislocation_problem import DislocationProblem
-from glideflow.properties.minimiser import Ending, Minimiser
+from glideflow.properties.minimiser import Ending, Minimiser, Minimum
 from glideflow.properties.results import CoreResult, LatticeResult, LoadingCurve, PeierlsStressResult
 from glideflow.properties.springs import fit_springs
 from glideflow.units import EV_PER_A3_TO_MPA
 from glideflow.workbench import Workbench
 
+_STABLE, _GLIDES, _UNCONVERGED = "stable", "glides", "unconverged"
+_LARGEST_UNCONVERGED_ROW = 4
 _LARGEST_MOVE_ANGSTROM = 0.15
 _JUMP_IN_BURGERS = 0.25
 """A core that moves farther than this between two equilibria has jumped."""
@@ -69,10 +71,8 @@ def peierls_stress(
         problem = DislocationProblem(session, cell, springs)
         loader = _Loader(problem, cell, settings, workbench or Workbench(None), progress)
         unloaded, start_energies = _relax_starts(loader, lattice, system, settings, seed)
-        resolution_mpa = _resolution_mpa(cell, settings)
-        searches = [_search(loader, unloaded, direction, settings, resolution_mpa) for direction in settings.directions]
-        evaluations = loader.evaluations
-    return _assemble(cell, system, settings, searches, start_energies, resolution_mpa, evaluations)
+        searches = [_search(loader, unloaded, direction, settings) for direction in settings.directions]
+    return _assemble(loader, system, searches, start_energies)
 
 
 def _dislocation_cell(
@@ -85,12 +85,6 @@ def _dislocation_cell(
         rigid_thickness_angstrom=settings.rigid_block_cutoffs * lattice.cutoff_angstrom,
     )
     return edge_dislocation(layered_crystal(lattice.crystal, system), size, settings.cut, core_offset)
-
-
-def _resolution_mpa(cell: DislocationCell, settings: PeierlsStressSettings) -> float:
-    """Stress at which the Peach-Koehler force on one line period equals the force tolerance."""
-    line = float(cell.cell_angstrom[1, 1]) / settings.line_periods
-    return settings.force_tolerance_ev_per_angstrom / (cell.burgers_vector_angstrom * line) * EV_PER_A3_TO_MPA
 
 
 @dataclass(frozen=True)
@@ -116,10 +110,12 @@ class _Loader:
     workbench: Workbench
     progress: Progress
     tracker: CoreTracker = field(init=False)
+    force_tolerance: float = field(init=False)
     evaluations: int = 0
 
     def __post_init__(self) -> None:
         self.tracker = core_tracker(self.cell)
+        self.force_tolerance = self.settings.force_tolerance_ev_per_angstrom
 
     def relax(self, name: str, stress_mpa: float, start: FloatArray, origin_angstrom: float | None) -> _State:
         """Relax under a stress; ``origin_angstrom`` is the core position from which gliding is counted."""
@@ -128,8 +124,16 @@ class _Loader:
             state = self._relax(stress_mpa, start, origin_angstrom)
             self._keep(name, state)
         self.evaluations += state.evaluations
+        if state.outcome == _STABLE and state.largest_force > self.force_tolerance:
+            self.force_tolerance = 2 * state.largest_force
         self.progress(f"Peierls stress, {name}", self.evaluations, 0)
         return state
+
+    @property
+    def resolution_mpa(self) -> float:
+        """Stress at which the Peach-Koehler force on one line period equals the force tolerance."""
+        line = float(self.cell.cell_angstrom[1, 1]) / self.settings.line_periods
+        return self.force_tolerance / (self.cell.burgers_vector_angstrom * line) * EV_PER_A3_TO_MPA
 
     def core(self, state: _State) -> CoreResult:
         return self.tracker.core(self.problem.positions(state.coordinates), state.core_angstrom)
@@ -137,7 +141,7 @@ class _Loader:
     def _relax(self, stress_mpa: float, start: FloatArray, origin: float | None) -> _State:
         glide = _GlideMonitor(self, origin)
         minimiser = Minimiser(
-            tolerance=self.settings.force_tolerance_ev_per_angstrom,
+            tolerance=self.force_tolerance,
             max_evaluations=self.settings.max_evaluations,
             largest_move=_LARGEST_MOVE_ANGSTROM,
             precondition=self.problem.precondition,
@@ -150,11 +154,26 @@ class _Loader:
             stress_mpa=stress_mpa,
             coordinates=minimum.coordinates,
             core_angstrom=core,
-            outcome=_outcome(minimum.ending, core, origin, self.cell.burgers_vector_angstrom),
+            outcome=self._outcome(minimum, core, origin),
             largest_force=minimum.largest_gradient,
             energy_ev=minimum.energy_ev + self.problem.work_ev(minimum.coordinates, stress_mpa),
             evaluations=minimum.evaluations,
         )
+
+    def _outcome(self, minimum: Minimum, core: float, origin: float | None) -> str:
+        """What a relaxation says.
+
+        One that stops short of the tolerance, because kinks of the potential keep it from vanishing forces, still
+        is an equilibrium within the larger tolerance that the settings accept; `relax` then raises the tolerance,
+        and with it the resolution that the result states.
+        """
+        small_enough = 2 * minimum.largest_gradient <= self.settings.accepted_force_ev_per_angstrom
+        if minimum.ending is Ending.INTERRUPTED:
+            return _GLIDES
+        if not (minimum.converged or small_enough):
+            return _UNCONVERGED
+        glided = origin is not None and abs(core - origin) >= self.cell.burgers_vector_angstrom
+        return _GLIDES if glided else _STABLE
 
     def _kept(self, name: str, stress_mpa: float) -> _State | None:
         entry = self.workbench.get(name)
@@ -195,22 +214,13 @@ class _GlideMonitor:
         return self._last
 
 
-def _outcome(ending: Ending, core: float, origin: float | None, burgers: float) -> str:
-    if ending is Ending.INTERRUPTED:
-        return "glides"
-    if ending is not Ending.CONVERGED:
-        return "unconverged"
-    glided = origin is not None and abs(core - origin) >= burgers
-    return "glides" if glided else "stable"
-
-
 def _relax_starts(
     loader: _Loader, lattice: LatticeResult, system: SlipSystem, settings: PeierlsStressSettings, seed: int
 ) -> tuple[_State, FloatArray]:
     """The unloaded core of lowest energy among the starts, and the energies of all that relaxed.
 
     Raises:
-        ConvergenceError: none of them relaxes.
+        ConvergenceError: none of them relaxes to what the settings accept.
     """
     generator = np.random.default_rng(seed)
     states = []
@@ -219,13 +229,13 @@ def _relax_starts(
         start = _coordinates_of(loader, shifted)
         start[:-2] += settings.start_noise_angstrom * generator.uniform(-1.0, 1.0, len(start) - 2)
         states.append(loader.relax(f"start {index}", 0.0, start, None))
-    relaxed = [state for state in states if state.outcome == "stable"]
+    relaxed = [state for state in states if state.outcome == _STABLE]
     if not relaxed:
         force = min(state.largest_force for state in states)
         raise ConvergenceError(
             f"the unloaded core does not relax: a force of {force:.1e} eV/Å is left",
-            expected=f"at most {settings.force_tolerance_ev_per_angstrom:g} eV/Å "
-            "(peierls_stress.force_tolerance_ev_per_angstrom)",
+            expected=f"at most half of peierls_stress.accepted_force_ev_per_angstrom = "
+            f"{settings.accepted_force_ev_per_angstrom:g} eV/Å",
             next_step="the potential is not smooth or its core never settles: no Peierls stress can be given",
         )
     lowest = min(relaxed, key=lambda state: state.energy_ev)
@@ -260,23 +270,13 @@ class _Search:
     at_peak: CoreResult
 
 
-def _search(
-    loader: _Loader, unloaded: _State, direction: str, settings: PeierlsStressSettings, resolution_mpa: float
-) -> _Search:
+def _search(loader: _Loader, unloaded: _State, direction: str, settings: PeierlsStressSettings) -> _Search:
     """Load in one direction until the core glides, then bisect."""
-    sign = 1.0 if direction == "forward" else -1.0
-    path = _LoadingPath(loader, unloaded, sign, direction)
-    stress = max(settings.initial_stress_mpa, 2 * resolution_mpa)
-    while path.try_stress(stress):
-        stress *= settings.growth
-        if stress > settings.maximum_stress_mpa:
-            raise PropertyError(
-                f"the core still holds at {stress / settings.growth:.0f} MPa",
-                expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
-                next_step="raise the limit, or see whether the core has transformed",
-            )
-    while path.interval > max(settings.bracket * path.unstable, resolution_mpa):
-        path.try_stress((path.stable + path.unstable) / 2)
+    path = _LoadingPath(loader, unloaded, 1.0 if direction == "forward" else -1.0, direction)
+    _load_until_glide(path, settings, loader.resolution_mpa)
+    while path.interval > max(settings.bracket * path.unstable, loader.resolution_mpa):
+        if path.try_stress((path.stable + path.unstable) / 2) == _UNCONVERGED:
+            break  # neither stable nor not: the interval stays as wide as it is
     return _Search(
         direction,
         tuple(path.states),
@@ -284,6 +284,31 @@ def _search(
         loader.core(unloaded),
         loader.core(path.equilibria[-1]),
     )
+
+
+def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa: float) -> None:
+    """Raise the stress until the core glides.
+
+    Raises:
+        PropertyError: it still holds at the largest stress of the settings.
+        ConvergenceError: several relaxations in a row end neither in an equilibrium nor in glide.
+    """
+    stress, in_a_row = max(settings.initial_stress_mpa, 2 * resolution_mpa), 0
+    while (outcome := path.try_stress(stress)) != _GLIDES:
+        in_a_row = in_a_row + 1 if outcome == _UNCONVERGED else 0
+        if in_a_row >= _LARGEST_UNCONVERGED_ROW:
+            raise ConvergenceError(
+                f"{in_a_row} relaxations up to {stress:.3g} MPa end neither in an equilibrium nor in glide",
+                expected="forces that vanish, or a core that glides by one Burgers vector",
+                next_step="the potential is not smooth enough for a Peierls stress; see its γ surface and its source",
+            )
+        stress *= settings.growth
+        if stress > settings.maximum_stress_mpa:
+            raise PropertyError(
+                f"the core still holds at {stress / settings.growth:.0f} MPa",
+                expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
+                next_step="raise the limit, or see whether the core has transformed",
+            )
 
 
 class _LoadingPath:
@@ -298,7 +323,6 @@ class _LoadingPath:
         self.states: list[_State] = []
         self.stable = 0.0
         self.unstable = np.inf
-        self.unstable_outcome = ""
         self.jumps = 0
         self.before_jump_mpa: float | None = None
 
@@ -307,20 +331,20 @@ class _LoadingPath:
         """Width in MPa of the interval between stable and unstable."""
         return self.unstable - self.stable
 
-    def try_stress(self, stress_mpa: float) -> bool:
-        """Relax at a stress magnitude; return whether it is stable."""
+    def try_stress(self, stress_mpa: float) -> str:
+        """Relax at a stress magnitude; return the outcome."""
         signed = self._sign * stress_mpa
         name = f"{self._name} {len(self.states)}"
         start = extrapolate([(s.stress_mpa, s.coordinates) for s in self._smooth_tail()], signed)
         state = self._loader.relax(name, signed, start, self.unloaded.core_angstrom)
         self.states.append(state)
-        if state.outcome == "stable":
+        if state.outcome == _STABLE:
             self._count_jump(state)
             self.equilibria.append(state)
             self.stable = stress_mpa
-            return True
-        self.unstable, self.unstable_outcome = stress_mpa, state.outcome
-        return False
+        elif state.outcome == _GLIDES:
+            self.unstable = stress_mpa
+        return state.outcome
 
     def curve(self, direction: str) -> LoadingCurve:
         """The record of the search."""
@@ -330,7 +354,6 @@ class _LoadingPath:
             peierls_mpa=(self.stable + self.unstable) / 2,
             stable_mpa=self.stable,
             unstable_mpa=self.unstable,
-            unstable_is_unconverged=self.unstable_outcome == "unconverged",
             stress_mpa=np.array([s.stress_mpa for s in states]),
             outcome=tuple(s.outcome for s in states),
             core_position_angstrom=np.array([s.core_angstrom - base.core_angstrom for s in states]),
@@ -373,20 +396,18 @@ def extrapolate(known: list[tuple[float, FloatArray]], target: float) -> FloatAr
 
 
 def _assemble(
-    cell: DislocationCell,
+    loader: _Loader,
     system: SlipSystem,
-    settings: PeierlsStressSettings,
     searches: list[_Search],
     start_energies: FloatArray,
-    resolution_mpa: float,
-    evaluations: int,
 ) -> PeierlsStressResult:
+    cell, settings, resolution_mpa = loader.cell, loader.settings, loader.resolution_mpa
     decisive = min(searches, key=lambda search: search.curve.peierls_mpa)
     values = [search.curve.peierls_mpa for search in searches]
     bracket = (decisive.curve.unstable_mpa - decisive.curve.stable_mpa) / 2
     history = max(max(values) - min(values), _jump_mpa(decisive.curve))
     upper_bound = decisive.curve.stable_mpa <= 2 * resolution_mpa
-    value = decisive.curve.unstable_mpa if upper_bound else decisive.curve.peierls_mpa
+    value = max(decisive.curve.unstable_mpa, 2 * resolution_mpa) if upper_bound else decisive.curve.peierls_mpa
     return PeierlsStressResult(
         slip_system=system.name,
         label=system.label,
@@ -399,6 +420,7 @@ def _assemble(
         bracket_mpa=bracket,
         history_mpa=history,
         resolution_mpa=resolution_mpa,
+        force_tolerance_ev_per_angstrom=loader.force_tolerance,
         atoms=len(cell.positions_angstrom),
         burgers_vectors=settings.burgers_vectors,
         length_angstrom=float(cell.cell_angstrom[0, 0]),
@@ -409,8 +431,8 @@ def _assemble(
         core_unloaded=decisive.unloaded,
         core_at_peak=decisive.at_peak,
         curves=tuple(search.curve for search in searches),
-        flags=_flags(searches, upper_bound, history, value),
-        evaluations=evaluations,
+        flags=_flags(searches, upper_bound, history, value, loader),
+        evaluations=loader.evaluations,
     )
 
 
@@ -425,11 +447,13 @@ def _jump_mpa(curve: LoadingCurve) -> float:
     return curve.peierls_mpa - curve.before_jump_mpa
 
 
-def _flags(searches: list[_Search], upper_bound: bool, history_mpa: float, value_mpa: float) -> tuple[str, ...]:
+def _flags(
+    searches: list[_Search], upper_bound: bool, history_mpa: float, value_mpa: float, loader: _Loader
+) -> tuple[str, ...]:
     checks = {
         "upper bound": upper_bound,
-        "unconverged steps": any("unconverged" in search.curve.outcome for search in searches),
-        "upper end unconverged": any(search.curve.unstable_is_unconverged for search in searches),
+        "not smooth": loader.force_tolerance > loader.settings.force_tolerance_ev_per_angstrom,
+        "unconverged steps": any(_UNCONVERGED in search.curve.outcome for search in searches),
         "core rearranges under load": any(search.curve.jumps for search in searches),
         "depends on loading history": not upper_bound and history_mpa > _HISTORY_FLAG * value_mpa,
     }

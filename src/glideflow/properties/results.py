@@ -119,6 +119,7 @@ class GammaSurfaceResult:
         fourier_residual_mj_m2: root mean square error of the representation on the grid.
         fourier_residual_low_mj_m2: the same over the points below 0.7 of the maximum, where dislocations live.
         symmetry_error_mj_m2: largest difference found at the random checks of the assumed symmetry.
+        residual_force_ev_per_angstrom: largest force along the normal that is left at any point.
         unique_points: grid points that were computed.
         evaluations: engine evaluations made.
     """
@@ -145,6 +146,7 @@ class GammaSurfaceResult:
     fourier_residual_mj_m2: float
     fourier_residual_low_mj_m2: float
     symmetry_error_mj_m2: float
+    residual_force_ev_per_angstrom: float
     unique_points: int
     flags: tuple[str, ...] = ()
     evaluations: int = 0
@@ -159,8 +161,7 @@ class LoadingCurve:
         direction: ``forward`` (positive resolved shear stress) or ``reverse``.
         peierls_mpa: middle between the highest stable and the lowest unstable stress.
         stable_mpa: highest stress at which the core stays, in magnitude.
-        unstable_mpa: lowest stress at which it glides (or does not relax), in magnitude.
-        unstable_is_unconverged: whether that upper end is a relaxation that did not converge.
+        unstable_mpa: lowest stress at which it glides, in magnitude.
         stress_mpa: (K,) applied resolved shear stress of each step, signed.
         outcome: (K,) ``stable``, ``glides`` or ``unconverged`` for each step.
         core_position_angstrom: (K,) core position relative to the unloaded core.
@@ -177,7 +178,6 @@ class LoadingCurve:
     peierls_mpa: float
     stable_mpa: float
     unstable_mpa: float
-    unstable_is_unconverged: bool
     stress_mpa: FloatArray
     outcome: tuple[str, ...]
     core_position_angstrom: FloatArray
@@ -235,6 +235,8 @@ class PeierlsStressResult:
         history_mpa: what depends on the way of loading: the difference between the directions, or the stress
             between a jump of the core to another equilibrium close below the value and the value itself.
         resolution_mpa: stress whose driving force on one line period equals the force tolerance.
+        force_tolerance_ev_per_angstrom: largest force component of what counts as an equilibrium; larger than asked
+            for where kinks of the potential keep the unloaded core from it (flagged).
         atoms: number of atoms.
         burgers_vectors: length of the upper half crystal in Burgers vectors.
         length_angstrom: cell length along the glide direction.
@@ -260,6 +262,7 @@ class PeierlsStressResult:
     bracket_mpa: float
     history_mpa: float
     resolution_mpa: float
+    force_tolerance_ev_per_angstrom: float
     atoms: int
     burgers_vectors: int
     length_angstrom: float
