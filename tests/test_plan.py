@@ -92,6 +92,13 @@ def test_a_job_wider_than_the_machine_still_ends() -> None:
     assert math.isfinite(plan_run(run, cores=2).wall_hours)
 
 
+def test_jobs_that_would_reach_their_limit_are_counted_and_take_no_longer() -> None:
+    run = run_with((COPPER, MAGNESIUM), properties=["lattice"], engine={"time_limit_s": 2.0})
+    (lattice, *_) = plan_run(run, cores=1).rules
+    assert lattice.jobs_over_limit == 2
+    assert lattice.longest_job_s == 2.0
+
+
 def test_measurements_scale_the_model_of_the_same_rule_and_style() -> None:
     run = run_with((COPPER, MAGNESIUM), properties=["gamma_surface"])
     plain = plan_run(run, cores=1)

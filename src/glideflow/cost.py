@@ -29,16 +29,16 @@ OTHER_MICROSECONDS_PER_ATOM = 30.0
 SOLVER_MICROSECONDS_PER_ATOM = 2.5
 """What the preconditioned minimiser adds per atom and evaluation."""
 
-STARTUP_CORE_SECONDS = 3.0
+STARTUP_CORE_SECONDS = 1.5
 """Interpreter, imports, child process and engine of one job."""
 
 FIXED_CORE_SECONDS: dict[Rule, float] = {
-    "lattice": 2.0,
-    "elastic": 1.5,
-    "library": 1.0,
+    "lattice": 1.7,
+    "elastic": 0.9,
+    "library": 0.0,
     "report": 8.0,
 }
-JOIN_CORE_SECONDS_PER_RESULT = 0.02
+JOIN_CORE_SECONDS_PER_RESULT = 0.005
 
 PEIERLS_EVALUATIONS = 270
 """Force evaluations of the search for one loading direction in the reference cell, by stress bisection to 0.5 %."""
@@ -72,15 +72,20 @@ PEIERLS_MEMORY_MB_PER_ATOM = 0.02
 
 JOIN_MEMORY_MB_PER_RESULT = 0.5
 RESULT_BYTES: dict[Rule, float] = {
-    "lattice": 3e4,
-    "elastic": 3e4,
-    "gamma_surface": 6e4,
-    "peierls_stress": 1e5,
-    "library": 1e5,
+    "lattice": 2.2e4,
+    "elastic": 2.4e4,
+    "gamma_surface": 2.8e4,
+    "peierls_stress": 5e4,
+    "library": 2e4,
     "report": 5e6,
 }
-BYTES_PER_GAMMA_POINT = 40.0
-PEIERLS_BYTES_PER_ATOM = 30.0
+BYTES_PER_GAMMA_POINT = 9.0
+PEIERLS_BYTES_PER_ATOM = 2.0
+JOINED_BYTES_PER_RESULT = 3.5e4
+PARTIAL_BYTES_PER_ATOM = 950.0
+"""Equilibria that the search for the Peierls stress keeps, to go on from them after a kill."""
+
+PARTIAL_BYTES_OF_GAMMA = 3e5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +96,13 @@ class Cost:
         core_seconds: CPU time.
         memory_mb: largest resident memory in MB.
         result_bytes: size of the file that it writes.
+        partial_bytes: size of the partial results from which it resumes.
     """
 
     core_seconds: float
     memory_mb: float
     result_bytes: float
+    partial_bytes: float = 0.0
 
 
 def property_cost(settings: RunSettings, rule: Rule, potential: Potential) -> Cost:
@@ -118,7 +125,7 @@ def joining_cost(rule: Rule, results: int) -> Cost:
     return Cost(
         core_seconds=STARTUP_CORE_SECONDS + FIXED_CORE_SECONDS[rule] + JOIN_CORE_SECONDS_PER_RESULT * results,
         memory_mb=BASE_MEMORY_MB + JOIN_MEMORY_MB_PER_RESULT * results,
-        result_bytes=RESULT_BYTES[rule] + RESULT_BYTES["gamma_surface"] * results,
+        result_bytes=RESULT_BYTES[rule] + JOINED_BYTES_PER_RESULT * results,
     )
 
 
@@ -152,6 +159,7 @@ def _gamma_cost(settings: RunSettings, potential: Potential) -> Cost:
         core_seconds=STARTUP_CORE_SECONDS + seconds,
         memory_mb=BASE_MEMORY_MB,
         result_bytes=RESULT_BYTES["gamma_surface"] + BYTES_PER_GAMMA_POINT * points,
+        partial_bytes=PARTIAL_BYTES_OF_GAMMA,
     )
 
 
@@ -166,4 +174,5 @@ def _peierls_cost(settings: RunSettings, potential: Potential) -> Cost:
         core_seconds=STARTUP_CORE_SECONDS + evaluations * atoms * per_atom,
         memory_mb=BASE_MEMORY_MB + PEIERLS_MEMORY_MB_PER_ATOM * atoms,
         result_bytes=RESULT_BYTES["peierls_stress"] + PEIERLS_BYTES_PER_ATOM * atoms,
+        partial_bytes=PARTIAL_BYTES_PER_ATOM * atoms,
     )

@@ -41,20 +41,24 @@ class RuleEstimate:
         rule: rule of the workflow.
         jobs: number of jobs.
         done: how many of them have a result already.
+        jobs_over_limit: how many of them are expected to be ended by ``engine.time_limit_s``.
         core_hours: CPU time of all jobs.
         longest_job_s: wall time of the longest of them.
         memory_gib: largest memory of one job.
         result_bytes: size of all results.
+        partial_bytes: size of the partial results of all jobs.
         measurements: benchmarks of earlier runs behind the times; 0 means the cost model alone.
     """
 
     rule: Rule
     jobs: int
     done: int
+    jobs_over_limit: int
     core_hours: float
     longest_job_s: float
     memory_gib: float
     result_bytes: float
+    partial_bytes: float
     measurements: int
 
 
@@ -71,6 +75,7 @@ class RunPlan:
         gpu_hours: GPU time of all jobs.
         wall_hours: time until the last job ends on ``cores`` cores.
         result_bytes: size of all results.
+        partial_bytes: size of all partial results, which may be deleted afterwards.
         calibration: names of the earlier runs whose benchmarks were used.
     """
 
@@ -82,6 +87,7 @@ class RunPlan:
     gpu_hours: float
     wall_hours: float
     result_bytes: float
+    partial_bytes: float
     calibration: tuple[str, ...]
 
     @property
@@ -111,11 +117,12 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A task with its price, for the schedule."""
+    """A task with its price, for the schedule; a job that would take longer than its limit takes its limit."""
 
     task: Task
     cost: Cost
     seconds: float
+    over_limit: bool
     measurements: int
 
 
@@ -143,6 +150,7 @@ def plan_run(run: ResolvedRun, *, cores: int, measurements: Iterable[Measurement
         gpu_hours=sum(_gpus(run, job.task.rule) * _wall_seconds(run, job) for job in jobs) / 3600,
         wall_hours=_makespan(run, jobs, cores) / 3600,
         result_bytes=sum(job.cost.result_bytes for job in jobs),
+        partial_bytes=sum(job.cost.partial_bytes for job in jobs),
         calibration=tuple(sorted({measurement.run for measurement in known})),
     )
 
@@ -239,7 +247,11 @@ class _Scale:
 def _job(run: ResolvedRun, task: Task, scale: _Scale) -> _Job:
     cost = task_cost(run, task.rule, task.potential)
     factor, measurements = scale.factor(task.rule, _pair_style(run, task))
-    return _Job(task=task, cost=cost, seconds=cost.core_seconds * factor, measurements=measurements)
+    seconds = cost.core_seconds * factor
+    limit = math.inf if task.rule in JOINING_RULES else run.settings.engine.time_limit_s * _threads(run, task.rule)
+    return _Job(
+        task=task, cost=cost, seconds=min(seconds, limit), over_limit=seconds > limit, measurements=measurements
+    )
 
 
 def _pair_style(run: ResolvedRun, task: Task) -> str:
@@ -267,10 +279,12 @@ def _rule_estimate(run: ResolvedRun, rule: Rule, jobs: list[_Job]) -> RuleEstima
         rule=rule,
         jobs=len(jobs),
         done=sum((results / job.task.output).exists() for job in jobs),
+        jobs_over_limit=sum(job.over_limit for job in jobs),
         core_hours=sum(job.seconds for job in jobs) / 3600,
         longest_job_s=max(_wall_seconds(run, job) for job in jobs),
         memory_gib=max(job.cost.memory_mb for job in jobs) / GIB_IN_MB,
         result_bytes=sum(job.cost.result_bytes for job in jobs),
+        partial_bytes=sum(job.cost.partial_bytes for job in jobs),
         measurements=max(job.measurements for job in jobs),
     )
 

@@ -86,7 +86,7 @@ def test_impossible_values_say_what_was_found_and_expected(text, found, expected
     ("text", "key", "expected"),
     [
         ("results: out\nwork: out", "work: finished results", "neither lies inside the other"),
-        ("results: a\nwork: a/quick/partial", "work: finished results", "neither lies inside the other"),
+        ("name: quick\nresults: a\nwork: a/quick/partial", "work: finished results", "neither lies inside the other"),
         ("results: a\nwork: b/../a", "work: finished results", "neither lies inside the other"),
         ("results: '{wildcard}'", "results: found '{wildcard}'", "without braces"),
         ('work: "a\\nb"', "work: found", "without braces, line breaks"),

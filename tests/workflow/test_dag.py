@@ -193,7 +193,7 @@ def test_every_tier_has_a_plan(project: Project, tier: str) -> None:
 
 
 def test_the_default_tier_does_not_leak_into_another(project: Project) -> None:
-    # config/config.yaml selects eight potentials; a file that selects by element must not inherit them.
+    # config/config.yaml selects potentials by id; a file that selects by element must not inherit them.
     (project.root / "run.yaml").write_text("name: t\npotentials: {select: {elements: [Ta]}}\n")
     assert project.pending()["lattice"] < 5
 

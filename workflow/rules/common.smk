@@ -112,7 +112,7 @@ def error_message(log):
     """What to do after jobs failed; results that failed physically are no such failures, they are in the report."""
     return (
         f"Some jobs did not run to their end; what the others computed is kept in {RESULTS}.\n"
-        f"  their logs: {RESULTS}/logs/<rule>/<potential>…, Snakemake's: {log}\n"
+        f"  their logs: {RESULTS}/logs/<rule>/<potential>…, Snakemake's: {log[0]}\n"
         "  next step: correct the cause and run the same command again; only unfinished work is done,\n"
         "  and interrupted steps go on from their partial results"
     )

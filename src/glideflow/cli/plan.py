@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,21 +51,30 @@ def _print_table(estimate: RunPlan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Run {estimate.name!r}: {estimate.potentials} potentials, {estimate.jobs} jobs")
-    table.add_column("rule")
-    for heading in ("jobs", "done", "core-hours", "longest job", "memory", "bytes", "times from"):
-        table.add_column(heading, justify="right")
+    title = f"Run {estimate.name!r}: {estimate.potentials} potentials, {estimate.jobs} jobs"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("rule", no_wrap=True)
+    for heading in ("jobs", "done", "core-hours", "longest", "memory", "results", "measured"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for rule in estimate.rules:
         table.add_row(*_row(rule))
     console = Console()
     console.print(table)
-    console.print(f"{estimate.core_hours:.2f} core-hours, {estimate.gpu_hours:.2f} GPU-hours, ", end="")
-    console.print(f"{bytes_text(estimate.result_bytes)} of results")
-    console.print(f"about {duration_text(estimate.wall_hours * HOUR_S)} on {estimate.cores} cores")
+    for line in _summary(estimate):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _summary(estimate: RunPlan) -> Iterator[str]:
+    yield f"{estimate.core_hours:.2f} core-hours, {estimate.gpu_hours:.2f} GPU-hours"
+    yield f"{bytes_text(estimate.result_bytes)} of results, {bytes_text(estimate.partial_bytes)} of partial results"
+    late = sum(rule.jobs_over_limit for rule in estimate.rules)
+    if late:
+        yield f"{late} jobs are expected to reach engine.time_limit_s and to end as recorded failures"
+    yield f"about {duration_text(estimate.wall_hours * HOUR_S)} on {estimate.cores} cores"
     if estimate.calibration:
-        console.print(f"times calibrated by the benchmarks of: {', '.join(estimate.calibration)}")
+        yield f"times are scaled by the benchmarks of {', '.join(estimate.calibration)} (column `measured`: how many)"
     else:
-        console.print("times from the cost model alone (good to a factor of two); a first run calibrates it")
+        yield "times are those of the cost model, good to a factor of two; the benchmarks of a first run improve them"
 
 
 def _row(rule: RuleEstimate) -> tuple[str, ...]:
@@ -76,7 +86,7 @@ def _row(rule: RuleEstimate) -> tuple[str, ...]:
         duration_text(rule.longest_job_s),
         f"{rule.memory_gib:.1f} GiB",
         bytes_text(rule.result_bytes),
-        f"{rule.measurements} benchmarks" if rule.measurements else "model",
+        str(rule.measurements or "-"),
     )
 
 
