@@ -26,6 +26,8 @@ from glideflow.potentials.relatives import relative
 LICENCE: Final = "CDDL-1.0 (copyright file of the Debian package openkim-models)"
 SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,119}")
 MAX_DISCLAIMER_CHARACTERS: Final = 400
+FIELDS_BEFORE_TABLES: Final = 4
+"""Atomic number, mass, lattice constant and lattice in the line before an element's tables."""
 
 SIMULATOR_STYLES: Final[Mapping[str, str]] = {
     "adp": "adp",
@@ -132,14 +134,15 @@ def _table_commands(model: PortableModel, metals: Iterable[str]) -> _Commands:
 
 
 def _setfl_style(header: TableHeader, content: bytes, name: str) -> str:
-    """``eam/fs`` if the file holds as many values as that format has, else ``eam/alloy`` (the same for one element)."""
-    values = len(content.split(b"\n", 5)[5].split())
+    """``eam/alloy`` or ``eam/fs``, whichever has as many values as the file (for one element they are the same)."""
+    own_lines = FIELDS_BEFORE_TABLES * len(header.elements)
+    values = len(content.split(b"\n", 5)[5].split()) - own_lines
     expected = table_values(header)
-    if values < expected["eam/alloy"]:
+    if values < expected["eam/alloy"] - own_lines:
         raise _UnusableError(f"{name} is truncated: {values} values, {expected['eam/alloy']} expected")
     if len(header.elements) == 1:
         return "eam/fs" if name.endswith("fs") else "eam/alloy"
-    return "eam/fs" if values >= expected["eam/fs"] else "eam/alloy"
+    return min(("eam/alloy", "eam/fs"), key=lambda style: abs(values - expected[style]))
 
 
 def _meam_commands(model: PortableModel, metals: Iterable[str]) -> _Commands:

@@ -25,7 +25,7 @@ FILE_NAME: Final = "manifest.yaml"
 MAX_MANIFEST_BYTES: Final = 64 * 2**20
 
 _STYLE_PATTERN: Final = r"^[A-Za-z0-9_./ +-]+$"
-_COEFFICIENTS_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*/ +{}-]+")
+_COEFFICIENTS_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*/ +-]+")
 """What may reach LAMMPS' parser: no quotes, variables, continuation or comment characters, no line breaks."""
 
 
@@ -104,8 +104,7 @@ class _WithFiles(_Model):
         lines = []
         for line in self.pair_coeff:
             used.update(pattern.findall(line))
-            bare = pattern.sub("\0", line)
-            if "{" in bare or "}" in bare or not _COEFFICIENTS_PATTERN.fullmatch(bare.replace("\0", "")):
+            if not _COEFFICIENTS_PATTERN.fullmatch(pattern.sub("", line)):
                 raise ValueError(f"`pair_coeff`: plain arguments and `{{dir}}/NAME` of one of `files`, found {line!r}")
             lines.append(pattern.sub(lambda match: "{" + str(self.files.index(match[1])) + "}", line))
         if unused := [name for name in self.files if name not in used]:

@@ -8,8 +8,10 @@ files. What was read is kept in the cache until a record of the copy changes.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -219,36 +221,38 @@ def _commands(record: Any, symbol: str) -> tuple[str, list[str]]:  # noqa: ANN40
 
 
 def _citations(folder: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Citation and ``fictional`` flag by the id of the repository's entry, where the copy holds entries."""
-    files = _json_files(folder / ENTRIES)
-    if not files:
-        return {}
-    from potentials.record.Potential import Potential as NistEntry
+    """Publication and ``fictional`` flag by the id of the repository's entry, where the copy holds entries.
 
+    Read as the JSON that they are: the package's own class makes BibTeX of them on the way, for which it needs a
+    release of bibtexparser that it does not insist on.
+    """
     about: dict[str, Mapping[str, Any]] = {}
-    for file in files:
-        try:
-            entry = NistEntry(model=str(file))
-            about[str(entry.id)] = {"text": _paper(entry), "fictional": entry.fictional}
-        except Exception:  # an entry that cannot be read costs its citation, not the potential
-            continue
+    for file in _json_files(folder / ENTRIES):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # costs a citation, not a potential
+            entry = json.loads(file.read_text(encoding="utf-8"))["interatomic-potential"]
+            papers = _as_list(entry["description"].get("citation"))
+            about[str(entry["id"])] = {
+                "text": _paper(papers[0]) if papers else "",
+                "fictional": bool(entry.get("fictional-element")),
+            }
     return about
 
 
-def _paper(entry: Any) -> str:  # noqa: ANN401 - the package has no types
-    if not entry.citations:
-        return ""
-    paper = entry.citations[0]
-    authors = " and ".join(f"{author.surname}, {author.givenname}" for author in paper.authors or [])
+def _paper(paper: Mapping[str, Any]) -> str:
+    names = [(author["surname"], author.get("given-name", "")) for author in _as_list(paper.get("author"))]
     fields = {
-        "author": authors,
-        "title": paper.title,
-        "journal": paper.publication,
-        "volume": paper.volume,
-        "pages": paper.pages,
-        "year": paper.year,
+        "author": " and ".join(f"{surname}, {given}" for surname, given in names),
+        "title": paper.get("title"),
+        "journal": paper.get("publication-name"),
+        "volume": paper.get("volume"),
+        "pages": paper.get("pages"),
+        "year": paper.get("publication-date", {}).get("year"),
     }
     return citation({key: str(value) for key, value in fields.items() if value})
+
+
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - the data model writes one item without a list
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _without_missing(listing: SourceListing) -> SourceListing:

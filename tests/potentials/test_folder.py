@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from glideflow.errors import PotentialError
+from glideflow.potentials.folder import load_folder
+from glideflow.potentials.identifiers import METALS
+from glideflow.potentials.record import verify_files
+
+COUNTS = "Al 44 Au 19 Co 12 Cu 48 Fe 26 Mg 11 Mo 13 Ni 43 Pd 12 Pt 7 Ta 12 Ti 16 W 24 Zr 11"
+
+
+def test_the_library_is_read_whole(shared_potentials: Path) -> None:
+    listing = load_folder(shared_potentials)
+    snaps = [potential for potential in listing.potentials if "snap" in potential.pair_style]
+    tables = [potential for potential in listing.potentials if potential not in snaps]
+    assert (len(tables), len(snaps), len(listing.skipped)) == (298, 17, 5)
+    words = COUNTS.split()
+    expected = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    assert {metal: sum(potential.element == metal for potential in tables) for metal in METALS} == expected
+    assert len({potential.family for potential in tables}) == 244
+    assert sum(potential.family_primary for potential in tables) == 244
+    assert sum(potential.fictional for potential in tables) == 14
+    assert {entry.engine for entry in listing.skipped} == {"nep"}
+
+
+def test_the_files_of_the_library_have_their_digests(shared_potentials: Path) -> None:
+    for potential in load_folder(shared_potentials).potentials:
+        assert all(file.sha256 for file in potential.files)
+        verify_files(potential)
+
+
+def test_320_entries_load_within_half_a_second(shared_potentials: Path) -> None:
+    load_folder(shared_potentials)
+    begin_s = time.process_time()
+    load_folder(shared_potentials)
+    assert time.process_time() - begin_s < 0.5
+
+
+def test_a_missing_folder_or_manifest_is_told(tmp_path: Path) -> None:
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(PotentialError, match=r"manifest\.yaml: No such file"):
+            load_folder(folder)
+
+
+def test_a_manifest_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "manifest.yaml").write_bytes(b"schema: \xff\xfe")
+    with pytest.raises(PotentialError, match="not UTF-8"):
+        load_folder(tmp_path)
+    (tmp_path / "manifest.yaml").unlink()
+    (tmp_path / "manifest.yaml").mkdir()
+    with pytest.raises(PotentialError, match="cannot read"):
+        load_folder(tmp_path)
+
+
+def test_an_unreasonably_large_manifest_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "manifest.yaml").open("wb") as stream:
+        os.truncate(stream.fileno(), 65 * 2**20)
+    with pytest.raises(PotentialError, match="bytes"):
+        load_folder(tmp_path)
