@@ -102,6 +102,14 @@ def make_project(repository: Path, tmp_path: Path) -> Callable[[str], Project]:
     return lambda addition: new_project(repository, tmp_path / "project", CONFIGURATION + addition)
 
 
+@pytest.fixture(scope="session")
+def make_shared_project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
+    """The same for a copy that several tests share."""
+    return lambda addition: new_project(
+        repository, tmp_path_factory.mktemp("shared") / "project", CONFIGURATION + addition
+    )
+
+
 @pytest.fixture
 def project(make_project: Callable[[str], Project]) -> Project:
     """A copy in which nothing has run."""
