@@ -195,7 +195,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_fetch_brings_records_and_files_and_names_what_is_missing(
-    tmp_path: Path, server: str, small_files: Any
+    tmp_path: Path, server: str, small_files: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import potentials
 
@@ -208,8 +208,13 @@ def test_fetch_brings_records_and_files_and_names_what_is_missing(
         local=True, remote=True, localpath=str(tmp_path / "copy"), remote_style="local", remote_host=tmp_path / "remote"
     )
     report = fetch("copy", tmp_path, elements=["Cu"], database=database)
+    assert not capsys.readouterr().out
     assert report.records == ("a--1", "b--1")
     assert report.missing == ("b--1: gone.alloy",)
+    remote.add_entry()
+    again = fetch("copy", tmp_path, elements=["Cu"], database=database)
+    # The package reads entries with some releases of bibtexparser only.
+    assert (tmp_path / "copy" / "Potential").is_dir() or "publications of 1 entries" in again.missing[-1]
     listing = load_nist("copy", tmp_path)
     assert [potential.id for potential in listing.potentials] == ["Cu_a--1"]
     assert listing.potentials[0].files[0].path.read_text() == small_files.funcfl
@@ -218,9 +223,15 @@ def test_fetch_brings_records_and_files_and_names_what_is_missing(
 def test_fetch_without_a_network_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import potentials
 
-    def refuse(**_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise ConnectionError("no route")
 
+    database = potentials.Database(
+        local=True, remote=True, localpath=str(tmp_path / "a"), remote_style="local", remote_host=tmp_path / "b"
+    )
+    monkeypatch.setattr(database.remote_database, "get_records", refuse)
+    with pytest.raises(DependencyError, match="cannot be reached"):
+        fetch("copy", tmp_path, database=database)
     monkeypatch.setattr(potentials, "Database", refuse)
     with pytest.raises(DependencyError, match="cannot be reached"):
         fetch("copy", tmp_path)

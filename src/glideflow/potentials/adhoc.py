@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from glideflow.errors import PotentialError
+from glideflow.errors import DependencyError, PotentialError
 from glideflow.potentials.bundled import wheel_file, wheel_folder
 from glideflow.potentials.identifiers import did_you_mean, slug
 from glideflow.potentials.pair_coeff import NUMBER, CoefficientLine, check_element, is_symbol
@@ -133,8 +134,8 @@ def _word(word: str, text: str, folder: Path) -> str | Path:
     """A file if the word is one, an error if it only looks like one, else the word itself."""
     if word == "NULL" or NUMBER.fullmatch(word) or is_symbol(word):
         return word
-    path = (folder / Path(word).expanduser()).absolute()
-    if len(path.name) < 256 and path.is_file():
+    path = _path(word, folder)
+    if _is_file(path):
         return path
     if (shipped := wheel_file(word)) is not None:
         return shipped
@@ -149,11 +150,29 @@ def _word(word: str, text: str, folder: Path) -> str | Path:
     return word
 
 
+def _path(word: str, folder: Path) -> Path:
+    path = Path(word)
+    with suppress(RuntimeError):  # no such user
+        path = path.expanduser()
+    return (folder / path).absolute()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte
+        return False
+
+
 def _no_file(word: str, path: Path) -> PotentialError:
-    folders = [folder for folder in (path.parent, wheel_folder()) if folder.is_dir()]
-    close = did_you_mean(path.name, (entry.name for folder in folders for entry in folder.iterdir()))
+    names: list[str] = []
+    is_folder = False
+    with suppress(OSError, ValueError, DependencyError):
+        names = [entry.name for folder in (wheel_folder(), path.parent) for entry in folder.iterdir()]
+        is_folder = path.is_dir()
+    close = did_you_mean(path.name, names)
     return PotentialError(
-        f"the potential file {word!r:.300} " + ("is a folder" if path.is_dir() else "does not exist"),
+        f"the potential file {word!r:.300} " + ("is a folder" if is_folder else "does not exist"),
         expected=f"a file {path!s:.400}, or the name of one that ships with LAMMPS",
         next_step=f"did you mean {close}?" if close else "check the path",
     )

@@ -50,6 +50,6 @@ def wheel_file(name: str) -> Path | None:
         return None
     try:
         path = wheel_folder() / name
-    except DependencyError:
+        return path if path.is_file() else None
+    except (DependencyError, OSError, ValueError):  # not installed; or a name that no file system takes
         return None
-    return path if path.is_file() else None

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,7 @@ class FetchReport:
     Attributes:
         folder: the local copy.
         records: ids of the records that it holds now and that were asked for.
-        missing: parameter files that could not be had, as ``record id: file name``.
+        missing: what could not be had: parameter files, as ``record id: file name``, and publications.
     """
 
     folder: Path
@@ -109,14 +110,13 @@ def fetch(
     """
     folder = base / Path(path).expanduser()
     database = _database(folder) if database is None else database
-    fetched: list[str] = []
-    missing: list[str] = []
+    records: dict[str, Any] = {}
     for symbol in elements:
         for record in _remote_records(database, symbol, sorted(pair_styles)):
-            if record.id not in fetched:
-                fetched.append(record.id)
-                missing.extend(f"{record.id}: {name}" for name in _download(database, record, folder))
-    return FetchReport(folder=folder, records=tuple(fetched), missing=tuple(missing))
+            records.setdefault(str(record.id), record)
+    missing = [f"{name}: {file}" for name, record in records.items() for file in _download(database, record, folder)]
+    missing += _download_entries(database, {str(record.potid) for record in records.values() if record.potid})
+    return FetchReport(folder=folder, records=tuple(records), missing=tuple(missing))
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -290,10 +290,9 @@ def _database(folder: Path) -> Any:  # noqa: ANN401 - the package has no types
 
 
 def _remote_records(database: Any, symbol: str, pair_styles: Sequence[str]) -> Iterable[Any]:  # noqa: ANN401
+    # Not database.get_records(remote=True), which takes a failed connection for an empty answer.
     try:
-        return list(
-            database.get_records(style=RECORDS, local=False, remote=True, elements=symbol, pair_style=list(pair_styles))
-        )
+        return list(database.remote_database.get_records(RECORDS, elements=symbol, pair_style=list(pair_styles)))
     except OSError as error:
         raise _unreachable(error) from error
 
@@ -305,11 +304,22 @@ def _download(database: Any, record: Any, folder: Path) -> list[str]:  # noqa: A
         return [f"{name!r:.120} (refused: not a plain file name)" for name in names]
     target = folder / RECORDS / record.id
     try:
-        database.get_lammps_potential_files(record, local=False, remote=False, pot_dir=target)
+        with redirect_stdout(sys.stderr):  # the package prints what it does not find
+            database.get_lammps_potential_files(record, local=False, remote=False, pot_dir=target)
     except OSError as error:
         return [f"{name} ({error!s:.120})" for name in names if not (target / name).is_file()]
     database.save_record(record=record, overwrite=True)
     return [name for name in names if not (target / name).is_file()]
+
+
+def _download_entries(database: Any, ids: Collection[str]) -> list[str]:  # noqa: ANN401 - the package has no types
+    """Save the repository's entries, which hold the publications; what went wrong if they cannot be had."""
+    try:
+        for entry in database.remote_database.get_records(ENTRIES, id=sorted(ids)) if ids else ():
+            database.save_record(record=entry, overwrite=True)
+    except Exception as error:  # whatever the package makes of an entry: citations fall back to the identifier
+        return [f"publications of {len(ids)} entries ({type(error).__name__}: {error!s:.120})"]
+    return []
 
 
 def _unreachable(error: OSError) -> DependencyError:
