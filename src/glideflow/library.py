@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from glideflow import __version__
 from glideflow.config.run import ALL_PROPERTIES, RunSettings
-from glideflow.errors import StorageError
+from glideflow.errors import GlideflowError, StorageError
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
-from glideflow.records import FAILED, Library, LibraryEntry, StageRecord
+from glideflow.records import FAILED, Library, LibraryEntry, MissingResult, StageRecord
+from glideflow.result_files import result_labels
 from glideflow.storage import read_record
 
 COLUMNS = (
@@ -46,37 +48,125 @@ COLUMNS = (
 )
 """Columns of the table, one row per potential."""
 
+MOST_NAMED = 10
+"""Missing results that a message names."""
 
-def merge(settings: RunSettings, paths: Iterable[Path]) -> Library:
+
+class MissingResultsError(GlideflowError):
+    """More results are missing than a library may lack."""
+
+
+def merge(
+    settings: RunSettings,
+    paths: Iterable[Path],
+    *,
+    accept_missing_percent: float | None = None,
+    rerun_command: str = "snakemake",
+) -> Library:
     """Gather property records into a library.
+
+    Files that do not exist or cannot be read are left by jobs that died. They are named in the library if their share
+    of all files is accepted; a failure that was recorded is a result like any other.
 
     Args:
         settings: configuration of the run.
-        paths: files of `StageRecord`.
+        paths: the files of `StageRecord` that the library should hold.
+        accept_missing_percent: share of ``paths`` that may be missing; None takes it from the settings.
+        rerun_command: command that computes what is missing, for the message.
 
     Raises:
-        StorageError: a file is unreadable, or two files hold the same property of the same potential.
+        MissingResultsError: more files are missing than accepted, or all of them are.
+        StorageError: two files hold the same property of the same potential.
     """
-    by_potential: dict[str, list[StageRecord]] = defaultdict(list)
-    origin: dict[tuple[str, str, str, str], Path] = {}
-    for path in paths:
-        stage = read_record(path, StageRecord)
-        key = (stage.potential.id, stage.property, stage.slip_system, stage.character)
-        if key in origin:
-            raise StorageError(
-                f"{path} and {origin[key]} both hold {' '.join(filter(None, key[1:]))} of {key[0]}",
-                expected="one file per property of a potential",
-                next_step="remove the stale one",
-            )
-        origin[key] = path
-        by_potential[stage.potential.id].append(stage)
-    entries = tuple(_entry(stages) for _, stages in sorted(by_potential.items()))
+    accepted = settings.library.accept_missing_percent if accept_missing_percent is None else accept_missing_percent
+    expected = list(dict.fromkeys(paths))
+    gathered = _Gathered(expected)
+    _refuse_too_many(gathered.missing, len(expected), accepted, rerun_command)
     return Library(
         name=settings.name,
         glideflow_version=__version__,
         settings_json=json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-        entries=entries,
+        entries=gathered.entries(),
+        missing=tuple(gathered.missing),
+        accept_missing_percent=accepted,
     )
+
+
+class _Gathered:
+    """What is in the files of a library: records by potential, and those that are missing."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.stages: dict[str, list[StageRecord]] = defaultdict(list)
+        self.missing: list[MissingResult] = []
+        self._origin: dict[tuple[str, str], Path] = {}
+        for path in paths:
+            self._add(path)
+
+    def entries(self) -> tuple[LibraryEntry, ...]:
+        """One entry per potential of which there is a record, ordered by id."""
+        lacking: dict[str, list[str]] = defaultdict(list)
+        for each in self.missing:
+            lacking[each.potential].append(each.stage_name)
+        return tuple(_entry(stages, lacking[name]) for name, stages in sorted(self.stages.items()))
+
+    def _add(self, path: Path) -> None:
+        try:
+            stage = read_record(path, StageRecord)
+        except StorageError as error:
+            self.missing.append(missing_result(path, error.found))
+            return
+        first = self._origin.setdefault((stage.potential.id, stage.record_name), path)
+        if first is not path:
+            raise StorageError(
+                f"{path} and {first} both hold {stage.record_name} of {stage.potential.id}",
+                expected="one file per property of a potential",
+                next_step="remove the stale one",
+            )
+        self.stages[stage.potential.id].append(stage)
+
+
+def missing_result(path: Path, reason: str) -> MissingResult:
+    """What the name of a file says of the result that is missing there."""
+    labels = result_labels(path) or {}
+    return MissingResult(
+        potential=labels.get("potential", ""),
+        property=labels.get("property", ""),
+        slip_system=labels.get("slip_system", ""),
+        character=labels.get("character", ""),
+        file=str(path),
+        reason=reason,
+    )
+
+
+def _refuse_too_many(missing: Sequence[MissingResult], expected: int, accepted: float, rerun_command: str) -> None:
+    # Exactly N % of a count is not always a binary fraction: 7 of 100 must pass as 7 %.
+    if len(missing) <= accepted / 100 * expected * (1 + 1e-12) and len(missing) < expected:
+        return
+    named = [f"{each.potential} {each.stage_name}".strip() for each in missing[:MOST_NAMED]]
+    more = f" and {len(missing) - len(named)} more" if len(missing) > len(named) else ""
+    percent = 100 * len(missing) / max(expected, 1)
+    acceptable = math.ceil(10 * percent) / 10
+    raise MissingResultsError(
+        f"{len(missing)} of {expected} results ({percent:.2g} %) are missing: {', '.join(named)}{more}"
+        + (f"\n  the first: {missing[0].reason}" if missing else ""),
+        expected=f"at most {accepted:g} % missing (library.accept_missing_percent), and at least one result",
+        next_step=f"compute what is missing: {rerun_command}\n"
+        + "  `glideflow failures` says what became of the jobs"
+        + (f"; --accept-missing-percent {acceptable:g} goes on without them" if len(missing) < expected else ""),
+    )
+
+
+def missing_rows(library: Library) -> list[dict[str, object]]:
+    """Rows of the potentials of which nothing is there, with their id and the reason."""
+    known = {entry.potential.id for entry in library.entries}
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for each in library.missing:
+        if each.potential not in known:
+            reasons[each.potential or each.file].append(f"{each.stage_name}: missing")
+    return [
+        dict.fromkeys(COLUMNS) | {"potential_id": name, "status": "missing", "reason": "; ".join(found)}
+        for name, found in sorted(reasons.items())
+    ]
 
 
 def table(library: Library) -> list[dict[str, object]]:
@@ -85,7 +175,7 @@ def table(library: Library) -> list[dict[str, object]]:
 
 
 def write_table(library: Library, path: Path) -> None:
-    """Write the table as CSV, atomically; empty cells where there is no value.
+    """Write the table as CSV, atomically; empty cells where there is no value, and last the `missing_rows`.
 
     Raises:
         StorageError: the file cannot be written.
@@ -93,7 +183,7 @@ def write_table(library: Library, path: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table(library))
+    writer.writerows([*table(library), *missing_rows(library)])
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,12 +198,12 @@ def write_table(library: Library, path: Path) -> None:
         ) from error
 
 
-def _entry(stages: Sequence[StageRecord]) -> LibraryEntry:
+def _entry(stages: Sequence[StageRecord], missing: Iterable[str]) -> LibraryEntry:
     def order(stage: StageRecord) -> tuple[int, str, str]:
         names: tuple[str, ...] = ALL_PROPERTIES
         return (names.index(stage.property), stage.slip_system, stage.character)
 
-    return LibraryEntry(potential=stages[0].potential, stages=tuple(sorted(stages, key=order)))
+    return LibraryEntry(potential=stages[0].potential, stages=tuple(sorted(stages, key=order)), missing=tuple(missing))
 
 
 def _row(entry: LibraryEntry) -> dict[str, object]:
@@ -137,9 +227,10 @@ def _row(entry: LibraryEntry) -> dict[str, object]:
 
 
 def _reasons(entry: LibraryEntry) -> list[str]:
-    """Why properties failed; those that were skipped for want of another one have no reason of their own."""
+    """Why properties have no value; those that were skipped for want of another one have no reason of their own."""
     failed = [stage for stage in entry.stages if stage.status == FAILED]
-    return [f"{stage.property}: {stage.failure.reason}" for stage in failed if stage.failure is not None]
+    reasons = [f"{stage.property}: {stage.failure.reason}" for stage in failed if stage.failure is not None]
+    return reasons + [f"{name}: missing" for name in entry.missing]
 
 
 def _flags(entry: LibraryEntry) -> list[str]:

@@ -151,10 +151,12 @@ class LibraryEntry:
     Attributes:
         potential: the potential.
         stages: its property records, ordered by property, slip system and character.
+        missing: names of the records that should be here and are not, as in `StageRecord.record_name`.
     """
 
     potential: PotentialSummary
     stages: tuple[StageRecord, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def record_name(self) -> str:
@@ -171,9 +173,36 @@ class LibraryEntry:
 
     @property
     def status(self) -> str:
-        """``ok`` if every property is, ``failed`` if none is, else ``partial``."""
-        good = [stage.ok for stage in self.stages]
+        """``ok`` if every property is, ``failed`` if none is, else ``partial``; a missing one is not ok."""
+        good = [*(stage.ok for stage in self.stages), *(False for _ in self.missing)]
         return OK if all(good) else "partial" if any(good) else FAILED
+
+
+@record
+@dataclass(frozen=True, kw_only=True)
+class MissingResult:
+    """A result that a library should hold and does not, because no complete file of it exists.
+
+    Attributes:
+        potential: id of the potential; empty, as the following, if the file's name does not say.
+        property: ``lattice``, ``elastic``, ``gamma_surface`` or ``peierls_stress``.
+        slip_system: name of the slip system, empty where there is none.
+        character: dislocation character, empty where there is none.
+        file: where the result should lie.
+        reason: why it does not count: the file does not exist, or cannot be read.
+    """
+
+    potential: str
+    property: str
+    slip_system: str
+    character: str
+    file: str
+    reason: str
+
+    @builtins.property  # `property` is a field here
+    def stage_name(self) -> str:
+        """Name that the record would have, as in `StageRecord.record_name`; the file's if that is unknown."""
+        return ".".join(filter(None, (self.property, self.slip_system, self.character))) or self.file
 
 
 @record
@@ -185,13 +214,17 @@ class Library:
         name: name of the run.
         glideflow_version: version of this package.
         settings_json: the whole configuration, as JSON.
-        entries: one per potential, ordered by id.
+        entries: one per potential of which there is any result, ordered by id.
+        missing: results that were accepted as missing when the library was gathered.
+        accept_missing_percent: share of the results that was allowed to be missing.
     """
 
     name: str
     glideflow_version: str
     settings_json: str
     entries: tuple[LibraryEntry, ...]
+    missing: tuple[MissingResult, ...] = ()
+    accept_missing_percent: float = 0.0
 
 
 def summary_of(potential: Potential) -> PotentialSummary:

@@ -21,6 +21,7 @@ from glideflow.config.run import ALL_PROPERTIES, Property, RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.potentials.record import EngineKind, Potential, verify_files
+from glideflow.result_files import RESULT_FILES as RESULT_FILES  # part of what a run is
 
 Rule = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
 
@@ -35,17 +36,11 @@ PREREQUISITES: dict[Property, tuple[Property, ...]] = {
 }
 """Properties whose results each property reads."""
 
-# Results relative to ``<results>/<name>``; the braces are Snakemake's wildcards.
+# Results of steps that join, relative to ``<results>/<name>``.
 CONFIGURATION_FILE = "config.yaml"
 LIBRARY_FILE = "library.h5"
 TABLE_FILE = "library.csv"
 REPORT_FILE = "report.html"
-RESULT_FILES: dict[Property, str] = {
-    "lattice": "potentials/{potential}/lattice.h5",
-    "elastic": "potentials/{potential}/elastic.h5",
-    "gamma_surface": "potentials/{potential}/gamma_surface/{slip_system}.h5",
-    "peierls_stress": "potentials/{potential}/peierls_stress/{slip_system}/{character}.h5",
-}
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 
 ENGINE_MODULES: dict[EngineKind, str] = {

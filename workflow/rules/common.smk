@@ -71,6 +71,12 @@ def partial_results(wildcards, output):
     return f"{RUN.work}/{wildcards.potential}"
 
 
+def results_to_gather(wildcards):
+    """Every result; only those that are there now where the configuration does not wait for the missing ones."""
+    every = [f"{RESULTS}/{task.output}" for task in RUN.property_tasks()]
+    return every if SETTINGS.library.wait_for_missing else [file for file in every if Path(file).exists()]
+
+
 def write_configuration():
     """Write the settings for the jobs, all at once: a job of an earlier run may be reading them."""
     file = Path(RESULTS, CONFIGURATION_FILE)
@@ -113,6 +119,8 @@ def error_message(log):
     return (
         f"Some jobs did not run to their end; what the others computed is kept in {RESULTS}.\n"
         f"  their logs: {RESULTS}/logs/<rule>/<potential>…, Snakemake's: {log[0]}\n"
+        f"  what failed and why: glideflow failures --config {RESULTS}/{CONFIGURATION_FILE}\n"
         "  next step: correct the cause and run the same command again; only unfinished work is done,\n"
-        "  and interrupted steps go on from their partial results"
+        "  and interrupted steps go on from their partial results. To go on without what is missing, up to 1 %, add\n"
+        "  --config 'library={accept_missing_percent: 1, wait_for_missing: false}'"
     )

@@ -117,9 +117,13 @@ rule peierls_stress:
 
 
 rule library:
-    """Join every result, failures included, into one file and one table."""
+    """Join every result, failures included, into one file and one table.
+
+    The command knows from the configuration which results there should be: their names fit on no command line of a
+    large run, and those that may be missing are named in the library.
+    """
     input:
-        results=[f"{RESULTS}/{task.output}" for task in RUN.property_tasks()],
+        results=results_to_gather,
     output:
         library=f"{RESULTS}/{LIBRARY_FILE}",
         table=report(
@@ -143,4 +147,4 @@ rule library:
         config=configuration_in_force,
     shell:
         "glideflow library merge --config {params.config:q} --output {output.library:q} --csv {output.table:q}"
-        " {input.results:q} 2> {log:q}"
+        " 2> {log:q}"

@@ -11,6 +11,7 @@ from glideflow.config.elastic import ElasticSettings
 from glideflow.config.engine import EngineSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.lattice import LatticeSettings
+from glideflow.config.library import LibrarySettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
@@ -46,3 +47,5 @@ class RunSettings(Section):
     """Peierls stresses."""
     slip_systems: tuple[SlipSystemSettings, ...] = PRIMARY_SLIP_SYSTEMS
     """Slip systems; each applies to the potentials of its structure."""
+    library: LibrarySettings = LibrarySettings()
+    """How results are gathered."""
