@@ -159,7 +159,7 @@ class TestChangedPotential:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nam: x", "did you mean 'name'?"),
+        ("nme: x", "did you mean 'name'?"),
         ("name: a\nname: b", "the key 'name' is given twice"),
         ("gamma_surface: {grid: [30, 31]}", "an odd number"),
         ("potentials: {select: {ids: [Cu_nowhere]}}", "Cu_nowhere"),
