@@ -13,7 +13,8 @@ from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettin
 from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
 from glideflow.records import Library, StageRecord
 from glideflow.reporting.labels import SlipLabels, plain, slip_labels
-from glideflow.run import CONFIGURATION_FILE, RESULT_FILES
+from glideflow.result_files import RESULT_FILES
+from glideflow.run import CONFIGURATION_FILE
 
 _COMMANDS = {"lattice": "lattice", "elastic": "elastic", "gamma_surface": "gamma", "peierls_stress": "peierls"}
 

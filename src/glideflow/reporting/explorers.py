@@ -120,7 +120,8 @@ def _gamma_facts(result: GammaSurfaceResult, context: RunContext) -> Facts:
         ("maximum", _energy(result.gamma_max_mj_m2)),
         ("colours end at", f"{_energy(colour_limit(result))} when clipped"),
         ("grid", f"{shape}, {result.unique_points} points computed, the others by symmetry"),
-        ("Fourier residual", f"{significant(result.fourier_residual_mj_m2)} mJ/m² (root mean square on the grid)"),
+        ("Fourier residual (root mean square)", _residuals(result)),
+        ("largest force left along the normal", f"{significant(result.residual_force_ev_per_angstrom, 1)} eV/Å"),
         ("symmetry check", f"{significant(result.symmetry_error_mj_m2, 1)} mJ/m²"),
         ("flags", "; ".join(result.flags) or "none"),
     )
@@ -137,12 +138,18 @@ def _peierls_facts(result: PeierlsStressResult) -> Facts:
         ("Burgers vector", f"{result.burgers_vector_angstrom:.4f} Å"),
         ("core width", f"{number(unloaded, 1)} Å unloaded, {number(peak, 1)} Å at peak"),
         ("bracket", f"± {significant(result.bracket_mpa, 2)} MPa"),
-        ("difference of directions", f"{significant(result.history_mpa, 2)} MPa"),
+        ("history: directions, late jumps", f"{significant(result.history_mpa, 2)} MPa"),
         ("resolution", f"{significant(result.resolution_mpa, 2)} MPa"),
+        ("equilibrium", f"forces below {significant(result.force_tolerance_ev_per_angstrom, 1)} eV/Å"),
         ("steps", ", ".join(f"{steps.count(name)} {name}" for name in ("stable", "glides", "unconverged"))),
         ("evaluations", str(result.evaluations)),
         ("flags", "; ".join(result.flags) or "none"),
     )
+
+
+def _residuals(result: GammaSurfaceResult) -> str:
+    low, whole = result.fourier_residual_low_mj_m2, result.fourier_residual_mj_m2
+    return f"{significant(whole)} mJ/m² on the grid, {significant(low)} below 0.7 of the maximum"
 
 
 def _energy(value_mj_m2: float | None) -> str:

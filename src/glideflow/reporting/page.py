@@ -13,7 +13,7 @@ import yaml
 
 from glideflow import __version__
 from glideflow.properties.results import GammaSurfaceResult, LatticeResult
-from glideflow.records import Library, LibraryEntry
+from glideflow.records import Library, LibraryEntry, MissingResult
 from glideflow.reporting.collection import Metal, computed
 from glideflow.reporting.context import run_context
 from glideflow.reporting.embedding import figure_json
@@ -105,6 +105,7 @@ class Page:
     peierls_values: Table
     elastic: Table
     failures: tuple[FailureGroup, ...]
+    missing: tuple[MissingResult, ...]
     potentials: tuple[PotentialDetail, ...]
     versions: tuple[tuple[str, str], ...]
     settings_yaml: str
@@ -132,6 +133,7 @@ def page(library: Library) -> Page:
         peierls_values=peierls_table(library),
         elastic=elastic_table(library),
         failures=failure_groups(library),
+        missing=library.missing,
         potentials=tuple(_detail(entry) for entry in library.entries),
         versions=_versions(library),
         settings_yaml=yaml.safe_dump(json.loads(library.settings_json), sort_keys=True, allow_unicode=True),
@@ -142,7 +144,8 @@ def page(library: Library) -> Page:
 def _peierls_plot(library: Library) -> Plot:
     caption = (
         "Peierls stress of every potential, ordered by value within each metal; logarithmic axis. Error bars: search "
-        "for the stress and difference between loading directions, not the effect of the finite cell. Grey bars: range "
+        "for the stress and difference between loading directions, not the effect of the finite cell. Triangles: upper "
+        "bounds, the core glides at the smallest stress that is resolved. Grey bars: range "
         f"published for EAM potentials by {PUBLISHED_SOURCE}. They stem from much larger cells and a looser end of the "
         "minimisation, which raises small stresses most: compare orders of magnitude. The values are in the tables."
     )
@@ -211,7 +214,8 @@ def _detail(entry: LibraryEntry) -> PotentialDetail:
         steps=tuple(
             (stage_title(stage), stage.status, str(getattr(stage.result, "evaluations", MISSING)))
             for stage in entry.stages
-        ),
+        )
+        + tuple((name, "missing", MISSING) for name in entry.missing),
         has_figures=any(stage.ok and stage.property in ("gamma_surface", "peierls_stress") for stage in entry.stages),
     )
 

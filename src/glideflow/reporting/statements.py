@@ -45,13 +45,31 @@ def status_counts(library: Library) -> dict[str, int]:
 def limits(library: Library) -> tuple[str, ...]:
     """What a reader must know before using the numbers."""
     found = [_TIERS[library.name]] if library.name in _TIERS else []
-    return (*found, *_about_sets(library), *_about_peierls(library), *_about_settings(library), _ABOUT_METHOD)
+    return (
+        *found,
+        *_about_missing(library),
+        *_about_sets(library),
+        *_about_peierls(library),
+        *_about_settings(library),
+        _ABOUT_METHOD,
+    )
 
 
 _ABOUT_METHOD = (
     "All values are static, at 0 K and zero pressure, for straight dislocations and perfect crystals. A potential "
     "that fits one property may fail for another: a wide dispersion is a result about potentials, not about metals."
 )
+
+
+def _about_missing(library: Library) -> tuple[str, ...]:
+    if not library.missing:
+        return ()
+    count = len(library.missing)
+    return (
+        f"{count} result{' is' if count == 1 else 's are'} missing, because no readable file of "
+        f"{'it' if count == 1 else 'them'} was left; up to {library.accept_missing_percent:g} % were accepted. They "
+        "are named under Failures.",
+    )
 
 
 def _about_sets(library: Library) -> tuple[str, ...]:

@@ -148,6 +148,7 @@ def gamma_table(library: Library) -> Table:
         _column("γ", "asf", "mJ/m²", "aligned stacking fault energy, atoms on top of atoms"),
         _column("γ", "max", "mJ/m²", "largest value of the grid"),
         _column("Fourier residual", "", "mJ/m²", "root mean square error of the Fourier representation on the grid"),
+        _column("below 0.7 max", "", "mJ/m²", "the same over the points below 0.7 of the maximum"),
         _column("symmetry error", "", "mJ/m²", "largest difference at random checks of the assumed symmetry"),
         _column("points", "", "", "grid points computed; the others follow by symmetry"),
         _column("engine calls", "", "", "engine evaluations made"),
@@ -173,7 +174,12 @@ def peierls_table(library: Library) -> Table:
         _text_column("slip system"),
         _column("τ", "P", "MPa", "Peierls stress with the error of the search; ≤ marks upper bounds"),
         _column("bracket", "", "MPa", "half of the interval between stable and unstable"),
-        _column("history", "", "MPa", "difference between the loading directions"),
+        _column(
+            "history",
+            "",
+            "MPa",
+            "what depends on the way of loading: difference of the directions, late jumps of the core",
+        ),
         _column("resolution", "", "MPa", "stress whose force on one line period equals the force tolerance"),
         _column("cell", "", "b × Å", "length of the upper half in Burgers vectors × height with the rigid blocks"),
         _column("atoms", "", "", "atoms of the cell"),
@@ -199,7 +205,8 @@ def variation_table(library: Library) -> Table:
     """Coefficient of variation of each quantity over the potentials of each metal."""
     found = spreads(library)
     quantities = [quantity for quantity in CHARACTERISTIC if any(spread.quantity == quantity for spread in found)]
-    metals = list(dict.fromkeys(spread.metal for spread in found))
+    metals = list(dict.fromkeys(spread.metal for spread in found if len(spread.values) > 1))
+    single = list(dict.fromkeys(spread.metal.label for spread in found if spread.metal not in metals))
     by_key = {(spread.metal, spread.quantity): spread for spread in found}
     columns = (
         _text_column("metal"),
@@ -210,6 +217,7 @@ def variation_table(library: Library) -> Table:
         for metal in metals
     )
     caption = "Coefficient of variation σ/μ in per cent, in brackets the number n of potentials with a value."
+    caption += f" Metals with one value: {', '.join(single)}." if single else ""
     return Table(id="variation-table", caption=caption, columns=columns, rows=rows, noun="metals")
 
 
@@ -241,7 +249,8 @@ def summary_remarks(sample: Sample) -> str:
     ]
     source = [f"source: {potential.source_status}"] if potential.source_status != "ok" else []
     fictional = ["fictional"] if potential.fictional else []
-    return "; ".join(filter(None, [str(sample.row["flags"] or ""), *failed, *source, *fictional]))
+    missing = [f"{name}: missing" for name in sample.entry.missing]
+    return "; ".join(filter(None, [str(sample.row["flags"] or ""), *failed, *missing, *source, *fictional]))
 
 
 def _slip_label(sample: Sample, context: RunContext) -> str:
@@ -286,6 +295,7 @@ def _gamma_row(each: Computed[GammaSurfaceResult], context: RunContext) -> Row:
             _fixed(result.gamma_asf_mj_m2, 1),
             _fixed(result.gamma_max_mj_m2, 1),
             _significant(result.fourier_residual_mj_m2, 3),
+            _significant(result.fourier_residual_low_mj_m2, 3),
             _significant(result.symmetry_error_mj_m2, 1),
             _fixed(result.unique_points, 0),
             _fixed(result.evaluations, 0),

@@ -231,7 +231,9 @@ def _landmarks(result: GammaSurfaceResult) -> go.Scatter:
         ("usf", usf_at, result.gamma_usf_mj_m2),
         ("asf", -result.path_vector_angstrom, result.gamma_asf_mj_m2),
     )
-    faults = [(name, _wrapped(result, _origin(result) + at), value) for name, at, value in candidates if value]
+    faults = [
+        (name, _wrapped(result, _origin(result) + at), value) for name, at, value in candidates if value is not None
+    ]
     return go.Scatter(
         x=[float(at[0]) for _, at, _ in faults],
         y=[float(at[1]) for _, at, _ in faults],

@@ -101,7 +101,7 @@ def _upper_bounds(by_group: Mapping[Metal, Sequence[Result]]) -> go.Scatter:
     return go.Scatter(
         x=[x for x, _ in placed],
         y=[each.result.peierls_mpa for _, each in placed],
-        name="upper bound: the core glides at the smallest stress that is resolved",
+        name="upper bound",
         mode="markers",
         marker={"color": style.INK, "symbol": "triangle-down-open", "size": 11, "line": {"width": 2}},
         customdata=[_hover(each) for _, each in placed],
@@ -126,7 +126,7 @@ def _failures(groups: Mapping[Metal, Sequence[Sample]], level_mpa: float) -> go.
     return go.Scatter(
         x=[x for x, _, _ in points],
         y=[level_mpa] * len(points),
-        name="no value: failed",
+        name="no value (failed)",
         mode="markers",
         marker={"color": style.FAILURE, "symbol": "x-thin", "size": 10, "line": {"color": style.FAILURE, "width": 2}},
         customdata=[texts for _, *texts in points],
@@ -151,7 +151,7 @@ def _published(groups: Mapping[Metal, object]) -> go.Scatter:
     return go.Scatter(
         x=x,
         y=y,
-        name="published range (another protocol and cell, see caption)",
+        name="published range",
         mode="lines",
         line={"color": "rgba(89, 99, 110, 0.28)", "width": 16},
         hovertemplate="published: %{y} MPa<extra></extra>",
