@@ -1,5 +1,6 @@
 """The checked configuration, the folders, and the parameters that decide which jobs are done again."""
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -109,9 +110,15 @@ LAUNCH = launch_resources(SETTINGS.engine)
 
 
 def success_message():
-    """Where the results lie."""
-    rows = (("report", REPORT_FILE), ("library", LIBRARY_FILE), ("table", TABLE_FILE))
-    return "\n".join(f"{label:8s}{Path(RESULTS, name).resolve()}" for label, name in rows)
+    """What to look at; potentials that failed physically are a result, and are counted here."""
+    table, page = Path(RESULTS, TABLE_FILE), Path(RESULTS, REPORT_FILE)
+    if not (table.exists() and page.exists()):
+        return f"Done. `snakemake --cores 2` goes on to {page}"
+    with table.open(encoding="utf-8", newline="") as stream:
+        statuses = [row["status"] for row in csv.DictReader(stream)]
+    lacking = sum(status != "ok" for status in statuses)
+    failures = f", {lacking} of them with failures (reasons in the report)" if lacking else ""
+    return f"Done: {len(statuses)} rows in {table}{failures}.\n  next step: open {page.resolve()} in a browser"
 
 
 def error_message(log):
