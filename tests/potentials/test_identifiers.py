@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ def test_a_slug_keeps_ids_as_they_are() -> None:
 
 
 def test_every_metal_has_a_structure() -> None:
-    assert set(NATIVE_STRUCTURES) == set(METALS) == set(Element.__args__)
+    assert set(NATIVE_STRUCTURES) == set(METALS) == set(get_args(Element))
 
 
 def test_suggestions() -> None:

@@ -46,6 +46,12 @@ def test_an_entry_becomes_a_potential_with_placeholders() -> None:
     assert potential.family_primary
 
 
+def test_an_ase_calculator_needs_no_files() -> None:
+    emt = {"id": "Cu_emt", "element": "Cu", "structure": "fcc", "calculator": "ase.calculators.emt:EMT"}
+    (potential,) = listing_of(parse_manifest(text(emt), "m"), Path(), "mine", "").potentials
+    assert (potential.engine, potential.calculator, potential.pair_style) == ("ase", "ase.calculators.emt:EMT", "")
+
+
 def test_files_are_numbered_as_listed_even_if_one_name_begins_with_another() -> None:
     library = entry(
         pair_style="meam", files=["a", "a b.meam"], pair_coeff=["* * {dir}/a b.meam Cu {dir}/a Cu"], dir="x"
@@ -72,7 +78,11 @@ def test_the_first_of_a_family_stands_for_it_unless_one_is_marked() -> None:
         ({"structure": "sc"}, "key structure"),
         ({"pair_styl": "eam"}, "key pair_styl: unknown key"),
         ({"status": "fine"}, "key status"),
-        ({"files": []}, "key files"),
+        ({"files": [], "pair_coeff": ["* * Cu"]}, "at least one parameter file"),
+        ({"calculator": "ase.calculators.emt:EMT"}, "either `pair_style`"),
+        ({"pair_style": None}, "either `pair_style`"),
+        ({"pair_style": None, "calculator": "EMT"}, "key calculator"),
+        ({"pair_style": None, "calculator": "os:system;x"}, "key calculator"),
         ({"sha256": [SHA, SHA]}, "one sha256 per file"),
         ({"sha256": ["abc"]}, "key sha256[0]"),
         ({"pair_coeff": []}, "at least one line"),

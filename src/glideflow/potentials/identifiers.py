@@ -6,17 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final, get_args
+from typing import Final
 
-from glideflow.config.potentials import Element
 from glideflow.potentials.record import Structure
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._+:-]*$"
 """Ids serve as file names and wildcards: no separators, spaces or shell characters, and no leading dot."""
 MAX_ID_CHARACTERS: Final = 128
-
-METALS: Final[tuple[str, ...]] = get_args(Element)
-"""Elements for which potentials are offered."""
 
 NATIVE_STRUCTURES: Final[Mapping[str, Structure]] = MappingProxyType(
     {
@@ -26,6 +22,9 @@ NATIVE_STRUCTURES: Final[Mapping[str, Structure]] = MappingProxyType(
     }
 )
 """Crystal structure of each metal at room temperature and ambient pressure."""
+
+METALS: Final = tuple(sorted(NATIVE_STRUCTURES))
+"""Metals for which collections without that information (OpenKIM, NIST) are searched."""
 
 
 def slug(text: str) -> str:

@@ -25,6 +25,7 @@ FILE_NAME: Final = "manifest.yaml"
 MAX_MANIFEST_BYTES: Final = 64 * 2**20
 
 _STYLE_PATTERN: Final = r"^[A-Za-z0-9_./ +-]+$"
+_CALCULATOR_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 _COEFFICIENTS_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*/ +-]+")
 """What may reach LAMMPS' parser: no quotes, variables, continuation or comment characters, no line breaks."""
 
@@ -113,16 +114,23 @@ class _WithFiles(_Model):
 
 
 class Entry(_WithFiles):
-    """One potential of one element, for LAMMPS."""
+    """One potential of one element: a LAMMPS pair style with its files, or an ASE calculator."""
 
     element: Element
     structure: Structure
-    pair_style: Annotated[str, Field(pattern=_STYLE_PATTERN, max_length=200)]
-    files: tuple[InnerPath, ...] = Field(min_length=1)
+    calculator: Annotated[str, Field(pattern=_CALCULATOR_PATTERN, max_length=200)] | None = None
     family_primary: bool = False
     cutoff: float | None = None
     extracted: str = ""
     source: Origin = Origin()
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if (self.pair_style is None) == (self.calculator is None):
+            raise ValueError("either `pair_style` with `pair_coeff`, or `calculator`")
+        if self.pair_style is not None and not self.files:
+            raise ValueError("`files`: at least one parameter file for `pair_style`")
+        return self
 
 
 class MachineLearnedEntry(_WithFiles):
@@ -294,8 +302,10 @@ def _potential(entry: Entry, folder: Path, default_source: str) -> Potential:
         id=entry.id,
         element=entry.element,
         structure=entry.structure,
-        pair_style=entry.pair_style,
-        pair_coeff=entry.placeholders(),
+        engine="ase" if entry.calculator else "lammps",
+        pair_style=entry.pair_style or "",
+        pair_coeff=entry.placeholders() if entry.pair_style else (),
+        calculator=entry.calculator or "",
         files=_files(entry, folder),
         family=entry.family,
         family_primary=entry.family_primary,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
@@ -303,11 +304,17 @@ def _download(database: Any, record: Any, folder: Path) -> list[str]:  # noqa: A
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", str(record.id)) or not all(map(_SAFE_FILE.fullmatch, names)):
         return [f"{name!r:.120} (refused: not a plain file name)" for name in names]
     target = folder / RECORDS / record.id
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = [name for name in names if not (target / name).is_file()]
     try:
-        with redirect_stdout(sys.stderr):  # the package prints what it does not find
-            database.get_lammps_potential_files(record, local=False, remote=False, pot_dir=target)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as made, redirect_stdout(sys.stderr):
+            if wanted:  # the package prints what it does not find, and does not say it otherwise
+                database.get_lammps_potential_files(record, local=False, remote=False, pot_dir=made)
+            for name in wanted:
+                with suppress(FileNotFoundError):
+                    Path(made, name).replace(target / name)  # so that no file is ever there in part
     except OSError as error:
-        return [f"{name} ({error!s:.120})" for name in names if not (target / name).is_file()]
+        return [f"{name} ({error!s:.120})" for name in wanted if not (target / name).is_file()]
     database.save_record(record=record, overwrite=True)
     return [name for name in names if not (target / name).is_file()]
 
