@@ -111,7 +111,7 @@ def test_only_one_atom_type(line: str) -> None:
         ("snap", "* * Cu", "FILE"),
         ("eam/alloy", "* * nowhere.eam.alloy Cu", "does not exist"),
         ("eam/alloy", "* * /nowhere/at/all Cu", "does not exist"),
-        ("eam/alloy", "* * /tmp/ Cu", "is a folder"),
+        ("eam/alloy", "* * ./ Cu", "is a folder"),
         ("eam/alloy", "* * Cu_mishin.eam.alloy Cu", "Cu_mishin1.eam.alloy"),
         ("eam/alloy", "* * 'unclosed Cu", "cannot be split"),
         ("eam/alloy", "* * $(reboot) Cu", "the argument"),
