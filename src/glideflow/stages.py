@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from glideflow.config.run import Property, RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
+from glideflow.exclusive import alone
 from glideflow.isolation import Failure, Limits, Outcome, Task, run_isolated
 from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
@@ -58,13 +60,19 @@ def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord
     Physical and technical failures of the potential become a record with status ``failed``; if the lattice that the
     property needs has failed, the record is ``skipped``.
 
+    One process at a time computes a property of a potential in a folder of partial results. A second one, e.g. of a
+    run that was started again while a job of a killed run goes on, waits, and then finds what the first has left.
+
     Raises:
         ConfigurationError: the request itself is incomplete.
+        TerminatedError: the child was ended from outside; nothing is known of the property.
+        StorageError: the folder of partial results cannot be written.
     """
     _refuse_incomplete(request)
     if request.lattice is not None and not request.lattice.ok:
         return _record(request, SKIPPED, failure=_upstream_failure(request.lattice))
-    outcome = _run(request, progress)
+    with _alone(request, progress):
+        outcome = _run(request, progress)
     if isinstance(outcome, Failure):
         failure = StageFailure(
             error_class=outcome.error_class,
@@ -75,6 +83,16 @@ def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord
         )
         return _record(request, FAILED, failure=failure)
     return _record(request, OK, result=outcome.value)
+
+
+def _alone(request: StageRequest, progress: Progress) -> AbstractContextManager[None]:
+    if request.work is None:
+        return nullcontext()
+    system = request.slip_system.name if request.slip_system else ""
+    key = request_key(request.potential.id, request.name, system, request.character)[:8]
+    return alone(
+        request.work / f"{request.name}-{key}.lock", lambda holder: progress(f"waiting for {holder}", 0.0, 0.0)
+    )
 
 
 def compute_stage(
@@ -115,6 +133,21 @@ def _compute_on_slip_system(
         return peierls_stress(engine, request.potential, lattice, system, settings.peierls_stress, **shared)
     finally:
         workbench.close()
+
+
+def partial_results_file(request: StageRequest) -> Path | None:
+    """File of the partial results from which a request would resume, whether it is there or not.
+
+    None for a property that keeps none, and where the lattice that it starts from is not known.
+    """
+    from glideflow.engines.registry import engine_for
+
+    keeps_none = request.slip_system is None or request.work is None
+    if keeps_none or request.lattice is None or not isinstance(request.lattice.result, LatticeResult):
+        return None
+    engine = engine_for(request.potential.engine, request.settings.engine)
+    assert request.work is not None
+    return request.work / f"{_workbench_key(request, engine)}.partial"  # as `Workbench` names it
 
 
 def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from glideflow import __version__
-from glideflow.cli import config, files, plan, potentials, properties, report
-from glideflow.errors import GlideflowError
+from glideflow.cli import config, files, plan, potentials, properties, report, status
+from glideflow.errors import GlideflowError, TerminatedError
 
 USER_ERROR = 2
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
 
 app = typer.Typer(
     name="glideflow",
@@ -48,18 +50,43 @@ app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)
 app.command(rich_help_panel=_PROPERTIES)(potentials.cite)
 app.add_typer(config.app, name="config", rich_help_panel=_RUNS)
 app.command(rich_help_panel=_RUNS)(plan.plan)
+app.command(rich_help_panel=_RUNS)(status.status)
+app.command(rich_help_panel=_RUNS)(status.failures)
 app.add_typer(files.library_app, name="library", rich_help_panel=_RUNS)
 app.command(rich_help_panel=_RUNS)(report.report)
 app.command(rich_help_panel=_RUNS)(files.inspect)
 
 
+def _exit_status(error: GlideflowError) -> int:
+    if isinstance(error, TerminatedError):
+        return TERMINATED
+    return FAILED if isinstance(error, properties.StageFailedError) else USER_ERROR
+
+
+class _Terminated(BaseException):
+    """SIGTERM: a scheduler (end of the wall time, scancel) or a person wants this process to end."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    # Schedulers repeat themselves; a second signal must not break off the clean-up after the first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Terminated
+
+
 def main() -> None:
-    """Run the command; errors of the user's making end in a message, not in a traceback."""
+    """Run the command; errors of the user's making end in a message, not in a traceback.
+
+    SIGTERM ends the engine's process, releases locks and removes temporary files before this process ends.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except GlideflowError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(FAILED if isinstance(error, properties.StageFailedError) else USER_ERROR)
+        sys.exit(_exit_status(error))
+    except _Terminated:
+        print("ended by SIGTERM; finished partial results are kept", file=sys.stderr)
+        sys.exit(TERMINATED)
     except KeyboardInterrupt:
         print("interrupted; finished partial results are kept", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glideflow.run import ResolvedRun, Task
 
 WORKFLOW_CONFIGURATION = Path("config/config.yaml")
 """Configuration that the workflow takes by itself."""
@@ -37,3 +41,22 @@ def workflow_command(config: Path | None, targets: Iterable[str] = ()) -> str:
         words += ["--configfile", str(config)]
     forced = list(targets)
     return shlex.join(words + (["--forcerun", *forced] if forced else []))
+
+
+def task_command(run: ResolvedRun, task: Task, config: Path | None) -> str:
+    """Command that computes one property of one potential again and replaces its record.
+
+    It starts in the folder of the workflow, goes on from partial results, and leaves the library as it is.
+
+    Args:
+        run: configuration of the run with its potentials.
+        task: the property, potential, slip system and character.
+        config: file of that configuration; None for the built-in defaults.
+    """
+    words = ["glideflow", PROPERTY_COMMANDS[task.rule], "--potential", task.potential]
+    words += ["--config", str(config)] if config is not None else []
+    words += ["--lattice", f"{run.results}/{task.inputs[0]}"] if task.inputs else []
+    words += ["--slip-system", task.slip_system] if task.slip_system else []
+    words += ["--character", task.character] if task.character else []
+    words += ["--output", f"{run.results}/{task.output}", "--work", f"{run.work}/{task.potential}"]
+    return shlex.join(words)
