@@ -69,3 +69,15 @@ class SlipSystemError(GlideflowError):
 
 class DependencyError(GlideflowError):
     """A package or program that this task needs is not installed."""
+
+
+class TerminatedError(GlideflowError):
+    """Work was ended from outside before it was done, which says nothing about what it was computing."""
+
+
+class BusyError(GlideflowError):
+    """Another process is at work on the same files."""
+
+
+class SchedulerError(GlideflowError):
+    """The batch system does not answer, or does not do what it is asked to."""

@@ -10,6 +10,7 @@ import faulthandler
 import json
 import os
 import pickle
+import shutil
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ TASK_FILE = "task"
 RESULT_FILE = "result"
 FAILURE_FILE = "failure.json"
 PROGRESS_PREFIX = b"@glideflow "
+PRIVATE_PREFIX = "glideflow-"
+"""Beginning of the names of the folders that the parent makes for a child."""
 _ORPHANED = 75
 _PROGRESS_INTERVAL_S = 0.1
 
@@ -37,7 +40,7 @@ def main(folder: Path) -> int:
         follow(ranks)
         return 0
     # Launchers connect standard input to the first rank and end the others with it.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     status = _run_task(folder, progress_stream)
     if ranks is not None:
         dismiss(ranks) if status == 0 else ranks.Abort(1)
@@ -81,9 +84,13 @@ def _reserve_standard_output() -> TextIO:
     return private
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
     while os.read(0, 4096):
         continue
+    # Nobody else is left to remove what the parent made for this process.
+    for private in (folder, Path(os.environ.get("TMPDIR", ""))):
+        if private.name.startswith(PRIVATE_PREFIX):
+            shutil.rmtree(private, ignore_errors=True)
     os._exit(_ORPHANED)
 
 

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import psutil
 
-from glideflow.errors import StorageError
-from glideflow.isolation.child import FAILURE_FILE, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
+from glideflow.errors import StorageError, TerminatedError
+from glideflow.isolation.child import FAILURE_FILE, PRIVATE_PREFIX, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
 from glideflow.isolation.outcome import Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
 from glideflow.progress import Progress, silent
@@ -28,6 +28,8 @@ from glideflow.units import GIB
 
 POLL_INTERVAL_S = 0.1
 EVIDENCE_LINES = 25
+SIGNAL_GRACE_S = 2.0
+_TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the latter by way of a launcher
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -59,7 +61,8 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     The child's death by signal or abort, its exceptions, a hang and memory beyond the limit all become a
     `Failure`; nothing that the child does raises here. If this process dies, the child notices and ends too.
-    Temporary files of the child vanish with it, however it ends.
+    Temporary files of the child vanish with it, however it ends. SIGTERM from outside is no outcome of the task: a
+    scheduler or a person wants the work to end, and it is to be done again.
 
     Args:
         task: what to run.
@@ -71,6 +74,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     Raises:
         StorageError: the scratch folder cannot be written.
+        TerminatedError: the child was ended by SIGTERM.
     """
     payload = pickle.dumps((task.function, dict(task.arguments), task.wants_progress))
     with _scratch_folder(task.scratch) as folder, _folder_below(None) as temporary:
@@ -98,7 +102,7 @@ def _scratch_folder(parent: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _folder_below(parent: Path | None) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="glideflow-", dir=parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=PRIVATE_PREFIX, dir=parent, ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
@@ -229,7 +233,25 @@ def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
     if (folder / FAILURE_FILE).exists():
         fields = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
         return Failure(**fields, evidence=evidence, usage=usage)
+    _refuse_termination(watch.process.returncode)
     return _crash(watch.process.returncode, usage, evidence)
+
+
+def _refuse_termination(return_code: int) -> None:
+    """Raise if the child was asked to end, after a moment in which the same request may reach this process.
+
+    A scheduler that ends a job signals each of its processes, in no order. Under a launcher the exit status can also
+    mean that one rank crashed and the others were ended: without a signal of our own that is a crash.
+    """
+    if return_code not in _TERMINATED:
+        return
+    time.sleep(SIGNAL_GRACE_S)
+    if return_code < 0:
+        raise TerminatedError(
+            "the engine's process was ended from outside by SIGTERM",
+            expected="a process that is left alone until it is done",
+            next_step="run the same command again; it goes on from the partial results",
+        )
 
 
 def _result(path: Path, usage: Usage, evidence: str) -> Outcome[Any]:
