@@ -185,7 +185,7 @@ def _property_table(states: RunStates) -> Any:  # noqa: ANN401 - a table of rich
     table.add_column("property", no_wrap=True)
     for heading in (*columns, "running"):
         table.add_column(heading, justify="right", no_wrap=True)
-    running = Counter(state.task.rule for state in states.running)
+    running = Counter(str(state.task.rule) for state in states.running)
     for rule, counts in _counts(states.tasks).items():
         numbers = [*(counts.get(name, 0) for name in columns), running[rule]]
         table.add_row(rule.replace("_", " "), *(str(number or "·") for number in numbers))
