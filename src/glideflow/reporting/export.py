@@ -142,7 +142,7 @@ def _draw_variation(axes: Axes, library: Library, looks: Looks) -> None:
         axes.plot(column, percent, _MARKERS[look.symbol], color=look.colour, markersize=5)
     names = [_math(quantity.letter, quantity.subscript) for quantity in quantities]
     axes.set_xticks(range(len(quantities)), names, fontsize=8)
-    axes.set(yscale="log", ylabel="σ/μ (%)", title="Coefficient of variation between potentials")
+    axes.set(yscale="log", ylabel="σ/μ (%)", title="Coefficient of variation")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y", color=style.GRID)
     axes.set_axisbelow(True)

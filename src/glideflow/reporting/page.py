@@ -161,7 +161,7 @@ def _variation_plot(library: Library) -> Plot:
     caption = (
         "Coefficient of variation σ/μ over the potentials of each metal (σ: sample standard deviation), from "
         "equilibrium properties on the left to the Peierls stress on the right; logarithmic axis. The same numbers "
-        "stand in the table below."
+        "stand in the table below, which also holds what the axis cannot show: values that coincide have σ/μ = 0."
     )
     return Plot(
         id="variation",
