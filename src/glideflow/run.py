@@ -43,19 +43,21 @@ TABLE_FILE = "library.csv"
 REPORT_FILE = "report.html"
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 
+# Without the name of the package: a full name in a string is a reference to code_digest, and whatever imports this
+# module would depend on all of them.
 ENGINE_MODULES: dict[EngineKind, str] = {
-    "lammps": "glideflow.engines.lammps",
-    "ase": "glideflow.engines.ase_calculator",
+    "lammps": "engines.lammps",
+    "ase": "engines.ase_calculator",
 }
 """Module of the adapter that evaluates potentials of each kind."""
 
 RULE_MODULES: dict[Rule, str] = {
-    "lattice": "glideflow.properties.lattice",
-    "elastic": "glideflow.properties.elastic",
-    "gamma_surface": "glideflow.properties.gamma_surface",
-    "peierls_stress": "glideflow.properties.peierls_stress",
-    "library": "glideflow.library",
-    "report": "glideflow.reporting.report",
+    "lattice": "properties.lattice",
+    "elastic": "properties.elastic",
+    "gamma_surface": "properties.gamma_surface",
+    "peierls_stress": "properties.peierls_stress",
+    "library": "library",
+    "report": "reporting.report",
 }
 """Module that does the work of each rule."""
 
@@ -261,8 +263,10 @@ def rule_code(rule: Rule, potential: Potential | None = None) -> str:
         rule: rule of the workflow.
         potential: the potential, for rules that compute a property of one.
     """
-    engine = () if potential is None else (ENGINE_MODULES[potential.engine],)
-    return code_digest(RULE_MODULES[rule], *engine)
+    modules = [RULE_MODULES[rule]]
+    if potential is not None:
+        modules.append(ENGINE_MODULES[potential.engine])
+    return code_digest(*(f"glideflow.{module}" for module in modules))
 
 
 def _plain(value: object) -> object:
