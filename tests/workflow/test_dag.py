@@ -203,6 +203,34 @@ def test_the_slurm_profile_works_from_the_root_as_typed(project: Project) -> Non
     assert "peierls_stress" in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ([], None, (2, None, None)),
+        (["--cores", "5"], None, (5, None, None)),
+        (["--profile", "slurm"], None, (64, "200", "slurm")),
+        (["--profile=slurm"], None, (64, "200", "slurm")),
+        ([], "slurm", (64, "200", "slurm")),
+        (["--profile", "slurm", "--cores", "32"], None, (32, "200", "slurm")),
+    ],
+)
+def test_the_default_profile_leaves_to_a_site_what_is_the_sites(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], environment: str | None, expected: tuple
+) -> None:
+    from snakemake.cli import parse_args
+
+    monkeypatch.chdir(repository)
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("SNAKEMAKE_PROFILE", environment)
+    monkeypatch.setattr(sys, "argv", ["snakemake", *arguments])  # what profiles/default looks at
+    _, options = parse_args(arguments)
+    jobs = None if options.jobs is None else str(options.jobs)
+    assert (options.cores, jobs, options.executor) == expected
+    assert options.keep_going
+    assert {trigger.name for trigger in options.rerun_triggers} == {"MTIME", "PARAMS", "INPUT"}
+
+
 @pytest.mark.parametrize("arguments", [["--lint"], ["--rulegraph"], ["--list-rules"], ["--summary"]])
 def test_snakemake_itself_is_content(project: Project, arguments: list[str]) -> None:
     run = project.snakemake(*arguments)
