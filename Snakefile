@@ -16,6 +16,7 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/takeover.smk"
 include: "workflow/rules/library.smk"
 include: "workflow/rules/report.smk"
 
@@ -38,6 +39,7 @@ rule all:
 
 
 onstart:
+    take_over()
     write_configuration()
 
 

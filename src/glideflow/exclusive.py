@@ -65,6 +65,11 @@ class Lock:
         """Let the next one in; the file goes with the lock."""
         if self._stream is not None:
             self._path.unlink(missing_ok=True)  # before the lock: whoever waits for this file looks whether it is gone
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the next one in, but leave the file, as if the holder had been killed."""
+        if self._stream is not None:
             self._stream.close()
             self._stream = None
 

@@ -1,0 +1,124 @@
+"""Taking over from a run that was killed: its lock, and its jobs that Slurm still has.
+
+A run holds a lock in its folder of partial results for as long as its main process lives, and notes there under which
+name it submits jobs. Both outlive it when it is killed, and the next run knows by them what was left behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from glideflow.errors import BusyError, SchedulerError
+from glideflow.exclusive import Holder, try_lock
+
+LOCK_FILE = "run.lock"
+SLURM_RUNS_FILE = "slurm-runs"
+"""One line per run that may have jobs in the queue: the name under which Slurm knows them."""
+
+COMMAND_TIMEOUT_S = 60.0
+CANCEL_TIMEOUT_S = 180.0
+"""Slurm gives a job KillWait (30 s by default) to end by itself, and then cleans up after it."""
+POLL_INTERVAL_S = 1.0
+
+
+def was_killed(work: Path) -> bool:
+    """Whether the last run with this folder of partial results was killed, and nobody has taken over since.
+
+    Where the file system has no locks nothing is known of an earlier run, and the answer is no.
+    """
+    file = work / LOCK_FILE
+    if not file.exists():
+        return False
+    lock = try_lock(file)
+    if isinstance(lock, Holder):
+        return False
+    known = lock.real
+    lock.leave()
+    return known
+
+
+def hold(work: Path) -> None:
+    """Keep other runs away from a folder of partial results until this process ends.
+
+    Raises:
+        BusyError: another run is at work there.
+        StorageError: the folder cannot be written.
+    """
+    lock = try_lock(work / LOCK_FILE)
+    if isinstance(lock, Holder):
+        raise BusyError(
+            f"another run is at work in {work}: {lock}",
+            expected="one run at a time with the same name and folders",
+            next_step="wait for it, stop it, or give this run another name",
+        )
+    atexit.register(lock.release)
+
+
+def cancel_jobs_left(work: Path, slurm_run: str, tell: Callable[[str], None]) -> None:
+    """Cancel the jobs that earlier runs left in Slurm's queue, and note the name of the jobs of this run.
+
+    They would compute what this run computes, and their ends would go unnoticed. What they have finished is kept:
+    partial results are resumed by the jobs that replace them. Where the commands of Slurm are missing, e.g. on another
+    machine, nothing is done; the locks of the single steps still keep two jobs from the same work.
+
+    Args:
+        work: folder of partial results of the run.
+        slurm_run: name under which this run submits jobs; empty if it submits none.
+        tell: called with a line for the user.
+
+    Raises:
+        SchedulerError: Slurm does not answer, or the jobs do not end.
+    """
+    ledger = work / SLURM_RUNS_FILE
+    earlier = ledger.read_text(encoding="ascii").split() if ledger.exists() else []
+    if earlier and shutil.which("squeue") is not None:
+        _cancel(earlier, tell)
+        earlier = []
+    if slurm_run or ledger.exists():
+        ledger.write_text("".join(f"{name}\n" for name in [*earlier, slurm_run] if name), encoding="ascii")
+
+
+def _cancel(names: Sequence[str], tell: Callable[[str], None]) -> None:
+    left = _jobs(names)
+    if not left:
+        return
+    tell(f"Cancelling {len(left)} jobs that a killed run left in the queue: {' '.join(left)}")
+    _slurm("scancel", *left)
+    end_s = time.monotonic() + CANCEL_TIMEOUT_S
+    while left := _jobs(names):
+        if time.monotonic() > end_s:
+            raise SchedulerError(
+                f"jobs of a killed run do not end: {' '.join(left)}",
+                expected=f"no job of it in the queue {CANCEL_TIMEOUT_S:.0f} s after it was cancelled",
+                next_step="look at them with squeue and scontrol show job, then start the run again",
+            )
+        time.sleep(POLL_INTERVAL_S)
+
+
+def _jobs(names: Sequence[str]) -> list[str]:
+    """Ids of the jobs with these names that have not ended."""
+    return _slurm("squeue", "--noheader", "--format=%i", f"--name={','.join(names)}").split()
+
+
+def _slurm(*command: str) -> str:
+    """Output of a command of Slurm.
+
+    Raises:
+        SchedulerError: it fails or does not answer in time.
+    """
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=COMMAND_TIMEOUT_S, stdin=subprocess.DEVNULL
+        ).stdout
+    except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise SchedulerError(
+            f"{command[0]} does not answer: {said.strip()}",
+            expected="Slurm's answer whether jobs of a killed run are still there",
+            next_step="start the run again when Slurm answers; until then two jobs could do the same work",
+        ) from error
