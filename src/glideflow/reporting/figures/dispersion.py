@@ -45,9 +45,9 @@ def coefficients_of_variation(library: Library) -> go.Figure:
     if not found:
         return go.Figure(layout=style.empty("A coefficient of variation needs two potentials of one metal."))
     quantities = [quantity for quantity in CHARACTERISTIC if any(s.quantity == quantity for s in found)]
-    figure = go.Figure(layout=_variation_layout(quantities))
     looks = style.looks({spread.metal for spread in spreads(library)})
     metals = [metal for metal in looks if any(spread.metal == metal for spread in found)]
+    figure = go.Figure(layout=_variation_layout(quantities, len(metals)))
     for metal, offset in zip(metals, offsets(len(metals)), strict=True):
         own = [spread for spread in found if spread.metal == metal]
         figure.add_trace(_variations(metal, own, quantities, offset, looks[metal]))
@@ -116,7 +116,6 @@ def _quantity_axis(quantities: Sequence[Quantity]) -> dict[str, Any]:
         tickmode="array",
         tickvals=list(range(len(quantities))),
         ticktext=[quantity.markup for quantity in quantities],
-        tickangle=0,
         range=[-0.6, len(quantities) - 0.4],
     )
 
@@ -144,10 +143,9 @@ def _variations(
     )
 
 
-def _variation_layout(quantities: Sequence[Quantity]) -> dict[str, Any]:
+def _variation_layout(quantities: Sequence[Quantity], metals: int) -> dict[str, Any]:
     return style.layout(
-        420,
+        style.height_with_legend(400, metals),
         xaxis=_quantity_axis(quantities),
         yaxis=style.logarithmic("coefficient of variation σ/μ (%)"),
-        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "xanchor": "left", "x": 0, "font": {"size": 12}},
     )

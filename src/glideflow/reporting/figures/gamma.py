@@ -18,7 +18,7 @@ from glideflow.reporting.labels import SlipLabels, plain
 
 CLIP_FACTOR = 1.5
 """Colours end at this multiple of the unstable stacking fault energy where the surface rises far above it."""
-LEGEND_LIMIT = 10
+LEGEND_LIMIT = 8
 """More lines than this are named by metal in the legend, and one by one only under the pointer."""
 _FINE_POINTS = 121
 _MARKS = {"isf": "star", "usf": "x", "asf": "diamond"}
@@ -33,13 +33,15 @@ def gamma_lines(library: Library, labels: SlipLabels) -> go.Figure:
     found = [each for each in computed(library, GammaSurfaceResult) if each.result.slip_system == labels.name]
     if not found:
         return go.Figure(layout=style.empty("No γ line was computed."))
-    figure = go.Figure(layout=_line_layout(path_label(found[0].result, labels)))
+    one_by_one = len(found) <= LEGEND_LIMIT
+    entries = len(found) if one_by_one else len({_metal(each) for each in found})
+    figure = go.Figure(layout=_line_layout(path_label(found[0].result, labels), entries))
     looks = style.looks(_metal(each) for each in computed(library, GammaSurfaceResult))
     drawn: dict[Metal, int] = {}
     for each in found:
         rank = drawn.get(_metal(each), 0)
         drawn[_metal(each)] = rank + 1
-        figure.add_trace(_line(each, looks[_metal(each)], rank, one_by_one=len(found) <= LEGEND_LIMIT))
+        figure.add_trace(_line(each, looks[_metal(each)], rank, one_by_one=one_by_one))
     return figure
 
 
@@ -75,7 +77,7 @@ def gamma_path(result: GammaSurfaceResult, labels: SlipLabels) -> go.Figure:
     """
     fine = np.linspace(0.0, 1.0, _FINE_POINTS)
     fourier = fourier_surface(result)(fine[:, None] * result.path_vector_angstrom)
-    figure = go.Figure(layout=_line_layout(path_label(result, labels)))
+    figure = go.Figure(layout=_line_layout(path_label(result, labels), legend_entries=2))
     figure.add_trace(
         go.Scatter(
             x=fine,
@@ -147,12 +149,11 @@ def _line(each: Computed[GammaSurfaceResult], look: style.Look, rank: int, *, on
     )
 
 
-def _line_layout(title: str) -> dict[str, Any]:
+def _line_layout(title: str, legend_entries: int) -> dict[str, Any]:
     return style.layout(
-        380,
+        style.height_with_legend(340, legend_entries),
         xaxis=style.axis(title, range=[-0.02, 1.02]),
         yaxis=style.axis("γ (mJ/m²)", rangemode="tozero"),
-        legend={"orientation": "h", "yanchor": "top", "y": -0.22, "xanchor": "left", "x": 0, "font": {"size": 12}},
     )
 
 

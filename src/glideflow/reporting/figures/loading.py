@@ -167,7 +167,6 @@ def _loading_layout(result: PeierlsStressResult, x_title: str, edge: float) -> d
         xaxis=style.axis(x_title, range=[-0.03 * edge, edge], nticks=6),
         yaxis=style.axis("resolved shear stress (MPa)", range=[0, top]),
         shapes=_peierls_band(result),
-        legend={"orientation": "h", "yanchor": "top", "y": -0.22, "xanchor": "left", "x": 0, "font": {"size": 12}},
     )
 
 
@@ -204,5 +203,4 @@ def _disregistry_layout() -> dict[str, Any]:
         xaxis=style.axis("distance from the unloaded core (Å)"),
         yaxis=style.axis("disregistry δ (b)"),
         shapes=levels,
-        legend={"orientation": "h", "yanchor": "top", "y": -0.22, "xanchor": "left", "x": 0, "font": {"size": 12}},
     )

@@ -169,7 +169,6 @@ def _layout(groups: Mapping[Metal, object], bounds: tuple[float, float]) -> dict
         margin={"l": 66, "r": 16, "t": 54, "b": 44},
         xaxis=style.axis("", showgrid=False, **ticks),
         yaxis=style.logarithmic("Peierls stress τ<sub>P</sub> (MPa)", bounds),
-        legend={"orientation": "h", "yanchor": "top", "y": -0.12, "xanchor": "left", "x": 0, "font": {"size": 12}},
         shapes=_separators(metals),
         annotations=_structure_names(metals),
     )

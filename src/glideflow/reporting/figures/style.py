@@ -21,6 +21,13 @@ SURFACE_COLOURS = "Cividis"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
+# At the lower edge of the figure, however many rows it takes there: relative to the axes it would run into their titles
+# in a narrow window.
+LEGEND = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0} | {
+    "font": {"size": 12}
+}
+
+
 @dataclass(frozen=True)
 class Look:
     """How a metal is drawn."""
@@ -50,9 +57,14 @@ def layout(height: int = 420, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 -
         "modebar": {"bgcolor": "rgba(255, 255, 255, 0)", "color": "#b8c0c8", "activecolor": GREY},
         "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 13}},
         "showlegend": True,
-        "legend": {"orientation": "h", "yanchor": "top", "y": -0.2, "xanchor": "left", "x": 0, "font": {"size": 12}},
+        "legend": LEGEND,
     }
     return base | parts
+
+
+def height_with_legend(height: int, entries: int) -> int:
+    """Height in pixels that leaves room for so many legend entries, one per row in a narrow window."""
+    return height + 22 * entries
 
 
 def axis(title: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of Plotly's axes

@@ -118,7 +118,15 @@
     { rootMargin: "600px" },
   );
   all(".plot").forEach((plot) => observer.observe(plot));
-  window.addEventListener("beforeprint", () => all(".plot:not([data-drawn])").forEach(draw));
+  // Paper is narrower than most windows, and its width is not known to a script: figures are fitted to a sheet of A4.
+  const SHEET_PX = 1000;
+  window.addEventListener("beforeprint", () => {
+    all(".plot:not([data-drawn])").forEach(draw);
+    all(".plot").forEach((plot) => Plotly.relayout(plot, { width: Math.min(plot.clientWidth, SHEET_PX) }));
+  });
+  window.addEventListener("afterprint", () => {
+    all(".plot").forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true }));
+  });
 
   // Tables: sorting by the full number behind a cell, filtering by the text of a row.
   const compare = (column, direction) => (left, right) => {
