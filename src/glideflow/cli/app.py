@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glideflow import __version__
-from glideflow.cli import config, files, plan, potentials, properties, report, status
+from glideflow.cli import config, files, plan, potentials, properties, report, site, status
 from glideflow.errors import GlideflowError, TerminatedError
 
 USER_ERROR = 2
@@ -49,6 +49,7 @@ for _command in (properties.lattice, properties.elastic, properties.gamma, prope
 app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)
 app.command(rich_help_panel=_PROPERTIES)(potentials.cite)
 app.add_typer(config.app, name="config", rich_help_panel=_RUNS)
+app.command(rich_help_panel=_RUNS)(site.doctor)
 app.command(rich_help_panel=_RUNS)(plan.plan)
 app.command(rich_help_panel=_RUNS)(status.status)
 app.command(rich_help_panel=_RUNS)(status.failures)
