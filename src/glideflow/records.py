@@ -44,6 +44,7 @@ class PotentialSummary:
         fictional: deliberately altered potentials.
         citation: how to cite it.
         doi: digital object identifier, or empty.
+        licence: terms under which the files are distributed, or empty.
         sha256: digest of everything that decides the forces; empty if a file cannot be read.
     """
 
@@ -59,6 +60,7 @@ class PotentialSummary:
     fictional: bool
     citation: str
     doi: str
+    licence: str
     sha256: str
 
 
@@ -242,6 +244,7 @@ def summary_of(potential: Potential) -> PotentialSummary:
         fictional=potential.fictional,
         citation=potential.citation,
         doi=potential.doi,
+        licence=potential.licence,
         sha256=_sha256_if_readable(potential),
     )
 
