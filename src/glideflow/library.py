@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from glideflow import __version__
+from glideflow.atomic import write_text
 from glideflow.config.run import ALL_PROPERTIES, RunSettings
 from glideflow.errors import GlideflowError, StorageError
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
@@ -184,18 +184,7 @@ def write_table(library: Library, path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows([*table(library), *missing_rows(library)])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}",
-            expected="a folder that can be written",
-            next_step="mend the permissions or free some space, then run the step again",
-        ) from error
+    write_text(path, text.getvalue())
 
 
 def _entry(stages: Sequence[StageRecord], missing: Iterable[str]) -> LibraryEntry:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from glideflow.atomic import replacing
 from glideflow.errors import StorageError
 
 if TYPE_CHECKING:
@@ -191,29 +192,8 @@ def describe(path: Path) -> Iterator[tuple[str, str, str]]:
 def _new_file(path: Path) -> Iterator[h5py.File]:
     import h5py
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", track_order=False) as file:
-            yield file
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}",
-            expected="a folder that can be written, with room for the file",
-            next_step="mend the permissions or free some space, then run the step again; nothing finished is lost",
-        ) from error
-    finally:
-        _remove_quietly(temporary)
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return
+    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        yield file
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glideflow.atomic import replacing
 from glideflow.errors import StorageError
 from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
 from glideflow.records import Library
@@ -75,20 +74,9 @@ def _refuse_format(path: Path) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - Matplotlib is imported where it is used
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, metadata=metadata)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}",
-            expected="a folder that can be written",
-            next_step="mend the permissions or free some space, then run the command again",
-        ) from error
 
 
 def _keys(looks: Looks) -> list[Line2D]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from importlib.resources import files
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from glideflow.errors import StorageError
+from glideflow.atomic import write_text
 from glideflow.records import Library
 from glideflow.reporting.embedding import script_json
 from glideflow.reporting.page import page
@@ -28,20 +26,7 @@ def write_report(library: Library, path: Path) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    text = render_report(library)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"cannot write {path}: {error.strerror}",
-            expected="a folder that can be written, with room for some megabytes",
-            next_step="mend the permissions or free some space, then run the step again",
-        ) from error
+    write_text(path, render_report(library))
 
 
 def render_report(library: Library) -> str:
