@@ -1,0 +1,220 @@
+"""Commands that are interrupted while they compute: what they leave, and that going on from it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+COPPER = "Cu_2001Mishin_Cu_eam-alloy_v2"
+CONFIGURATION = """
+gamma_surface: {grid: [11, 11], layers: 16, path_points: 11}
+peierls_stress: {burgers_vectors: 30, height_angstrom: 60}
+"""
+RESUMING = ("gamma", "peierls")
+"""Commands that keep partial results."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder in which one property is computed."""
+
+    folder: Path
+    command: str
+
+    @property
+    def output(self) -> Path:
+        return self.folder / f"{self.command}.h5"
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    def start(self) -> subprocess.Popen[str]:
+        shared = self.folder.parent
+        files = {"config": shared / "config.yaml", "output": self.output, "work": self.work}
+        if self.command != "lattice":
+            files["lattice"] = shared / "lattice.h5"
+        return subprocess.Popen(
+            [sys.executable, "-m", "glideflow", self.command, f"--potential={COPPER}"]
+            + [f"--{option}={file}" for option, file in files.items()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self) -> bytes:
+        """Let the command come to its end; what it has written."""
+        process = self.start()
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        return self.output.read_bytes()
+
+    def partial_bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.work.glob("*.partial"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a configuration and the lattice of copper."""
+    folder = tmp_path_factory.mktemp("interruption")
+    (folder / "config.yaml").write_text(CONFIGURATION)
+    lattice = Desk(folder / "lattice", "lattice")
+    lattice.folder.mkdir()
+    (folder / "lattice.h5").write_bytes(lattice.finish())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder: Path) -> Callable[[str], bytes]:
+    """Function of the command: what it writes when nothing interrupts it."""
+    known: dict[str, bytes] = {}
+
+    def result(command: str) -> bytes:
+        if command not in known:
+            desk = Desk(folder / f"{command} uninterrupted", command)
+            desk.folder.mkdir()
+            known[command] = desk.finish()
+        return known[command]
+
+    return result
+
+
+@pytest.fixture(params=RESUMING)
+def desk(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Desk:
+    """A fresh folder for each of the commands that keep partial results."""
+    place = folder / tmp_path.name
+    place.mkdir()
+    return Desk(place, request.param)
+
+
+def wait_for_progress(desk: Desk, process: subprocess.Popen[str], share: float, whole: int) -> None:
+    """Until the partial results have grown by a share of all of them, or the command has ended."""
+    goal = desk.partial_bytes() + share * whole
+    end_s = time.monotonic() + 90
+    while process.poll() is None and desk.partial_bytes() <= goal:
+        assert time.monotonic() < end_s
+        time.sleep(0.002)
+
+
+def whole_size(uninterrupted: Callable[[str], bytes], desk: Desk, folder: Path) -> int:
+    uninterrupted(desk.command)
+    return Desk(folder / f"{desk.command} uninterrupted", desk.command).partial_bytes()
+
+
+def engines(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def kill_command(process: subprocess.Popen[str]) -> None:
+    """Kill a command, not its engine, which has to notice by itself."""
+    below = engines(process)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(below, timeout=10)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_a_result_resumed_after_kills_at_random_instants_is_the_same_to_the_bit(
+    desk: Desk, folder: Path, uninterrupted: Callable[[str], bytes]
+) -> None:
+    whole = whole_size(uninterrupted, desk, folder)
+    chance = random.Random(desk.command)
+    kills = 0
+    for _ in range(3):
+        process = desk.start()
+        wait_for_progress(desk, process, chance.uniform(0.05, 0.25), whole)
+        if process.poll() is None:
+            kill_command(process)
+            kills += 1
+    assert kills >= 2
+    assert 0 < desk.partial_bytes() < whole
+    assert not desk.output.exists()
+    assert desk.finish() == uninterrupted(desk.command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", ["command", "engine first"])
+def test_sigterm_ends_a_command_at_once_and_leaves_nothing_but_partial_results(
+    desk: Desk, folder: Path, uninterrupted: Callable[[str], bytes], told: str
+) -> None:
+    whole = whole_size(uninterrupted, desk, folder)
+    process = desk.start()
+    wait_for_progress(desk, process, 0.1, whole)
+    below = engines(process)
+    assert below
+    # Slurm tells every process of a step, the engine as often as not before the command, and more than once.
+    for target in [*(below if told == "engine first" else []), process, process]:
+        target.send_signal(signal.SIGTERM)
+    started_s = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert time.monotonic() - started_s < 5
+    assert process.returncode == 143
+    assert "ended by SIGTERM; finished partial results are kept" in said
+    assert "Traceback" not in said
+    assert not any(engine.is_running() for engine in below)
+    assert not desk.output.exists()
+    assert [file.suffix for file in desk.work.iterdir()] == [".partial"]
+    assert desk.finish() == uninterrupted(desk.command)
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_ended_from_outside_is_no_result(folder: Path, tmp_path: Path) -> None:
+    desk = Desk(folder / tmp_path.name, "peierls")
+    desk.folder.mkdir()
+    process = desk.start()
+    wait_for_progress(desk, process, 0.0, 0)
+    for engine in engines(process):
+        engine.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "the engine's process was ended from outside by SIGTERM" in said
+    assert "run the same command again" in said
+    assert not desk.output.exists()
+
+
+@pytest.mark.slow
+def test_an_engine_whose_command_is_killed_removes_its_files(folder: Path, tmp_path: Path) -> None:
+    desk = Desk(folder / tmp_path.name, "peierls")
+    desk.folder.mkdir()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    os.environ["TMPDIR"] = str(temporary)
+    try:
+        process = desk.start()
+    finally:
+        del os.environ["TMPDIR"]
+    wait_for_progress(desk, process, 0.0, 0)
+    assert list(temporary.iterdir())
+    kill_command(process)
+    assert not list(temporary.iterdir())
+    assert {file.suffix for file in desk.work.iterdir()} == {".partial", ".lock"}
+
+
+@pytest.mark.slow
+def test_two_commands_for_one_property_take_turns(folder: Path, tmp_path: Path) -> None:
+    desk = Desk(folder / tmp_path.name, "peierls")
+    desk.folder.mkdir()
+    first = desk.start()
+    wait_for_progress(desk, first, 0.0, 0)
+    (engine,) = engines(first)
+    engine.suspend()
+    second = desk.start()
+    assert second.stderr is not None
+    assert f"waiting for process {first.pid} on {os.uname().nodename}" in second.stderr.readline()
+    assert not engines(second)
+    engine.resume()
+    _, said_first = first.communicate(timeout=120)
+    _, said_second = second.communicate(timeout=120)
+    assert (first.returncode, second.returncode) == (0, 0), said_first + said_second
+    assert "waiting for" not in said_first
