@@ -225,7 +225,7 @@ def plain_rules(run: ResolvedRun) -> Iterator[str]:
     for task in run.property_tasks():
         tasks.setdefault(task.rule, task)
     for name, task in tasks.items():
-        source = f"\n    input:\n        f\"{{RESULTS}}/{wildcards(task.inputs[0], task)}\"," if task.inputs else ""
+        source = f'\n    input:\n        f"{{RESULTS}}/{wildcards(task.inputs[0], task)}",' if task.inputs else ""
         yield PLAIN_RULE.format(name=name, input=source, output=wildcards(task.output, task))
 
 
@@ -331,13 +331,15 @@ def verdict(rows: Sequence[Row]) -> None:
 
 
 def profile(factor: float) -> None:
-    """Print the functions in which our dry run spends its time."""
+    """Print the functions of ours in which our dry run spends its time."""
     with tempfile.TemporaryDirectory(prefix="dag-scale-") as folder:
         project = Project(Path(folder, "x"), round(factor * PAPER_POTENTIALS))
         statistics = Path(folder, "statistics")
         arguments = [sys.executable, "-m", "cProfile", "-o", str(statistics), "-m", "snakemake", *project.ours()]
         subprocess.run(arguments, cwd=project.root, check=True, capture_output=True)
-        pstats.Stats(str(statistics)).sort_stats(pstats.SortKey.CUMULATIVE).print_stats(70)
+        pstats.Stats(str(statistics)).sort_stats(pstats.SortKey.CUMULATIVE).print_stats(
+            r"glideflow|\.smk|Snakefile", 40
+        )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
 
@@ -137,10 +138,12 @@ class ResolvedRun:
         Raises:
             KeyError: the run has none of this id.
         """
-        for potential in self.potentials:
-            if potential.id == identifier:
-                return potential
-        raise KeyError(identifier)
+        return self._potential_of_id[identifier]
+
+    @cached_property
+    def _potential_of_id(self) -> dict[str, Potential]:
+        """Every job of a workflow looks its potential up several times: a search would be quadratic in their number."""
+        return {potential.id: potential for potential in self.potentials}
 
     def slip_systems(self, potential: Potential) -> tuple[SlipSystemSettings, ...]:
         """Slip systems that apply to a potential: those of its structure."""

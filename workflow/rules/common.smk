@@ -1,6 +1,7 @@
 """The checked configuration, the folders, and the parameters that decide which jobs are done again."""
 
 import csv
+import functools
 import os
 import sys
 from pathlib import Path
@@ -41,9 +42,17 @@ SETTINGS = RUN.settings
 RESULTS = RUN.results
 
 
+# Snakemake asks for the parameters of every job, of which there may be a hundred thousand: what is the same for many
+# of them is digested once.
+@functools.cache
+def content_of(potential):
+    """Digest of a potential's style, coefficients and files."""
+    return RUN.potential(potential).content_sha256
+
+
 def content(wildcards):
-    """Digest of the potential's style, coefficients and files."""
-    return RUN.potential(wildcards.potential).content_sha256
+    """The same as a function of the wildcards."""
+    return content_of(wildcards.potential)
 
 
 def property_code(rule):
@@ -53,7 +62,8 @@ def property_code(rule):
 
 def deciding(rule):
     """Function of the wildcards: digest of the settings that decide the results of a rule."""
-    return lambda wildcards: settings_digest(SETTINGS, rule, slip_system=wildcards.get("slip_system", ""))
+    on_system = functools.cache(functools.partial(settings_digest, SETTINGS, rule))
+    return lambda wildcards: on_system(slip_system=wildcards.get("slip_system", ""))
 
 
 # Snakemake does not record parameters whose function names `output`: moving the work folder reruns nothing, and what

@@ -104,7 +104,8 @@ def select(catalogue: Catalogue, selection: PotentialSelection) -> tuple[Potenti
     """
     _refuse_unknown((*selection.ids, *selection.exclude), catalogue)
     if selection.ids:
-        chosen = [potential for potential in catalogue.potentials.values() if potential.id in selection.ids]
+        asked = frozenset(selection.ids)
+        chosen = [potential for potential in catalogue.potentials.values() if potential.id in asked]
         _refuse_retracted(chosen, selection)
         return tuple(chosen)
     *_, (_, chosen) = _stages(catalogue, selection)
@@ -139,9 +140,9 @@ def _stages(catalogue: Catalogue, selection: PotentialSelection) -> Iterator[tup
 
 
 def _filters(selection: PotentialSelection) -> Mapping[str, Callable[[Potential], bool]]:
-    styles = set(selection.pair_styles)
+    styles, excluded = set(selection.pair_styles), frozenset(selection.exclude)
     return {
-        "exclude": lambda potential: potential.id not in selection.exclude,
+        "exclude": lambda potential: potential.id not in excluded,
         "elements": lambda potential: not selection.elements or potential.element in selection.elements,
         "structures": lambda potential: not selection.structures or potential.structure in selection.structures,
         # A hybrid style passes by its own name and by those of its parts.
