@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.slip_systems import HCP_PRISMATIC, SlipSystemSettings
 from glideflow.crystals.slip_systems import SlipSystem, slip_system
 from glideflow.engines.lammps import LammpsEngine
-from glideflow.engines.protocol import Engine, Evaluation, Session
+from glideflow.engines.protocol import Engine
 from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.potentials.record import Potential
 from glideflow.properties import gamma_surface as module
@@ -266,56 +265,9 @@ def test_gradient_along_the_normal_is_the_derivative(
             assert gradient[index] == pytest.approx((plus - minus) / 2e-5, abs=2e-5, rel=1e-6)
 
 
-class CountingSession:
-    """Passes calls on and can fail like a machine that is switched off."""
-
-    def __init__(self, session: Session, engine: CountingEngine) -> None:
-        self._session, self._engine = session, engine
-
-    @property
-    def evaluations(self) -> int:
-        return self._session.evaluations
-
-    @property
-    def cutoff_angstrom(self) -> float:
-        return self._session.cutoff_angstrom
-
-    def evaluate(self, positions_angstrom: np.ndarray, cell_angstrom: np.ndarray | None = None) -> Evaluation:
-        self._engine.evaluations += 1
-        if self._engine.evaluations > self._engine.limit:
-            raise KeyboardInterrupt
-        return self._session.evaluate(positions_angstrom, cell_angstrom)
-
-    def close(self) -> None:
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class CountingEngine:
-    name, version = "counting", "1"
-
-    def __init__(self, engine: Engine, limit: float = np.inf) -> None:
-        self._engine, self.limit, self.evaluations = engine, limit, 0
-
-    def open(self, potential: Potential, atoms: Atoms) -> CountingSession:
-        return CountingSession(self._engine.open(potential, atoms), self)
-
-
-def same_bits(first: GammaSurfaceResult, second: GammaSurfaceResult) -> bool:
-    pairs = zip(asdict(first).values(), asdict(second).values(), strict=True)
-    return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
-
-
 @pytest.mark.parametrize("cell", ["slab", "tilted"])
 def test_an_interrupted_surface_is_resumed_to_the_same_bits_without_repeating_points(
-    surface: Surface, lammps_engine: LammpsEngine, tmp_path: Path, cell: str
+    surface: Surface, counting_engine: type, same_bits: Callable[[Any, Any], bool], tmp_path: Path, cell: str
 ) -> None:
     settings = {"grid": (9, 9), "path_points": 7, "cell": cell, "layers": 12}
     uninterrupted = surface("Cu", **settings)
@@ -323,15 +275,15 @@ def test_an_interrupted_surface_is_resumed_to_the_same_bits_without_repeating_po
         folder = tmp_path / str(stop)
         workbench = Workbench(folder, "key")
         with pytest.raises(KeyboardInterrupt):
-            surface("Cu", **settings, workbench=workbench, engine=CountingEngine(lammps_engine, stop))
+            surface("Cu", **settings, workbench=workbench, engine=counting_engine(stop))
         workbench.close()
-        resumed_engine, workbench = CountingEngine(lammps_engine), Workbench(folder, "key")
+        resumed_engine, workbench = counting_engine(), Workbench(folder, "key")
         kept = sum(int(workbench.get(name)["evaluations"]) for name in workbench.names())
         resumed = surface("Cu", **settings, workbench=workbench, engine=resumed_engine)
         workbench.close()
         assert same_bits(resumed, uninterrupted)
         assert resumed_engine.evaluations == uninterrupted.evaluations - kept
-    again = CountingEngine(lammps_engine)
+    again = counting_engine()
     assert same_bits(surface("Cu", **settings, workbench=Workbench(folder, "key"), engine=again), uninterrupted)
     assert again.evaluations < 60, "the reference state only"
 
