@@ -56,7 +56,11 @@ test: setup system lint types check ## Lint, types and tests
 
 .PHONY: check
 check: setup ## Tests alone, without those that need Slurm, a GPU or an electronic-structure code
-	pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slurm and not gpu and not dft" $(PYTEST_ARGS)
+	pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slurm and not gpu and not dft and not faults" $(PYTEST_ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## Dozens of kills at random instants, results compared to the bit (about 20 minutes)
+	pytest -m faults tests/faults $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Style, formatting, spelling, generated files and the workflow's own linter

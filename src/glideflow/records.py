@@ -70,8 +70,8 @@ class StageFailure:
     """Why a property has no value.
 
     Attributes:
-        error_class: kind of failure: an exception's name, ``Crashed``, ``TimeLimit``, ``MemoryLimit``, ``NoResult``
-            or ``Upstream``.
+        error_class: kind of failure: an exception's name, ``Crashed``, ``Killed``, ``TimeLimit``, ``MemoryLimit``,
+            ``NoResult`` or ``Upstream``.
         reason: one sentence.
         expected: what would have been right.
         next_step: what the user can do.

@@ -11,7 +11,7 @@ from glideflow.config.run import Property, RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.exclusive import alone
-from glideflow.isolation import Failure, Limits, Outcome, Task, run_isolated
+from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
 from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
 from glideflow.records import FAILED, OK, SKIPPED, StageFailure, StageRecord, provenance_of, summary_of
@@ -162,7 +162,13 @@ def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:
         scratch=request.work,
     )
     limits = Limits(wall_time_s=engine.time_limit_s, memory_gib=engine.memory_limit_gib)
-    return run_isolated(task, limits, progress)
+    outcome = run_isolated(task, limits, progress)
+    if isinstance(outcome, Failure) and outcome.error_class == KILLED:
+        # When memory runs out the kernel kills one process, often one that others have brought there: the second
+        # attempt goes on from the partial results, and what is killed twice is recorded as a failure.
+        progress("killed from outside, going on once more", 0.0, 0.0)
+        outcome = run_isolated(task, limits, progress)
+    return outcome
 
 
 def _workbench_key(request: StageRequest, engine: Engine) -> str:

@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+KILLED = "Killed"
+"""Error class of a child that was killed from outside, which says nothing of what it was computing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -41,7 +44,8 @@ class Failure:
     """Why a task has no value.
 
     Attributes:
-        error_class: exception name in the child, or ``Crashed``, ``TimeLimit``, ``MemoryLimit``, ``NoResult``.
+        error_class: exception name in the child, or ``Crashed``, ``Killed``, ``TimeLimit``, ``MemoryLimit``,
+            ``NoResult``.
         reason: one sentence for a table.
         expected: what would have been right, if the error says so.
         next_step: what the user can do, if the error says so.

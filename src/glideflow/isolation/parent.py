@@ -21,7 +21,7 @@ import psutil
 
 from glideflow.errors import StorageError, TerminatedError
 from glideflow.isolation.child import FAILURE_FILE, PRIVATE_PREFIX, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
-from glideflow.isolation.outcome import Failure, Limits, Outcome, Success, Usage
+from glideflow.isolation.outcome import KILLED, Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
 from glideflow.progress import Progress, silent
 from glideflow.units import GIB
@@ -30,6 +30,7 @@ POLL_INTERVAL_S = 0.1
 EVIDENCE_LINES = 25
 SIGNAL_GRACE_S = 2.0
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the latter by way of a launcher
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -119,7 +120,8 @@ def _refusing_unwritable(folder: Path) -> Iterator[None]:
 
 
 def _spawn(task: Task, folder: Path, temporary: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [*task.launcher, sys.executable, "-m", "glideflow.isolation.child", str(folder)]
+    # -P: modules of the current folder, which may hold anybody's files, take no part in the child.
+    command = [*task.launcher, sys.executable, "-P", "-m", "glideflow.isolation.child", str(folder)]
     environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads)) | {"TMPDIR": str(temporary)}
     environment |= launch_environment() if task.launcher else {}
     return subprocess.Popen(
@@ -234,6 +236,8 @@ def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
         fields = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
         return Failure(**fields, evidence=evidence, usage=usage)
     _refuse_termination(watch.process.returncode)
+    if watch.process.returncode in _KILLED:
+        return _killed(usage, evidence)
     return _crash(watch.process.returncode, usage, evidence)
 
 
@@ -284,6 +288,19 @@ def _limit_failure(verdict: str, limits: Limits, usage: Usage, evidence: str) ->
         reason = f"ended at {usage.peak_memory_gib:.2f} GiB, the limit being {limits.memory_gib:g} GiB"
         next_step = "raise engine.memory_limit_gib, or make the cell smaller"
     return Failure(error_class=verdict, reason=reason, next_step=next_step, evidence=evidence, usage=usage)
+
+
+def _killed(usage: Usage, evidence: str) -> Failure:
+    """SIGKILL that was not ours: no program sends it to itself."""
+    return Failure(
+        error_class=KILLED,
+        reason="the engine's process was killed from outside (SIGKILL), as the kernel does when memory runs out",
+        expected="enough memory for all jobs of this machine at the same time",
+        next_step="run fewer jobs at a time, or give this one more memory, and compute it again: "
+        "`glideflow failures` prints the command",
+        evidence=evidence,
+        usage=usage,
+    )
 
 
 def _crash(return_code: int, usage: Usage, evidence: str) -> Failure:

@@ -13,6 +13,7 @@ from glideflow.reporting.labels import anchor
 
 MEANINGS = {
     "Crashed": "The engine's process ended without a result, as a malformed parameter file can make it do.",
+    "Killed": "The engine's process was killed from outside, twice, as the kernel does when memory runs out.",
     "TimeLimit": "The time limit of one job was reached.",
     "MemoryLimit": "The memory limit of one job was reached.",
     "NoResult": "The process ended in order but left no result.",

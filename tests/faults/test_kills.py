@@ -1,0 +1,279 @@
+"""kill -9 at random instants: of the engine, of a command, of a whole run. What is computed then is the same.
+
+Instants are drawn from seeds, so that a trial can be repeated; what they hit depends on the machine's load.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from glideflow.records import StageRecord
+from glideflow.storage import read_record
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+COMMANDS = ("gamma", "peierls")
+COPIED = ("Snakefile", "workflow", "profiles", "config", "envs", "src")
+TARGET = "results/tiny/library.h5"
+
+
+def children(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def engines(pid: int) -> list[psutil.Process]:
+    """Engine processes below a process."""
+    found = []
+    for process in children(pid):
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if "glideflow.isolation.child" in process.cmdline() else []
+    return found
+
+
+def fresh(finished: Desk, folder: Path) -> Desk:
+    """A folder in which only the lattice is known."""
+    folder.mkdir()
+    for name in ("tiny.yaml", "lattice.h5"):
+        shutil.copy(finished.folder / name, folder / name)
+    return replace(finished, folder=folder)
+
+
+def kill_after(process: subprocess.Popen[str], seconds: float, victims: Callable[[int], list[psutil.Process]]) -> int:
+    """Kill the victims among a process and those below it; how many there were when the time had come."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    killed = 0
+    for victim in victims(process.pid) if process.poll() is None else ():
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+            killed += 1
+    return killed
+
+
+def itself(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid)]
+
+
+@pytest.fixture(scope="session")
+def durations(finished: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """How long each command takes when nothing happens, in seconds."""
+    known = {}
+    for command in COMMANDS:
+        desk = fresh(finished, tmp_path_factory.mktemp("timed") / command)
+        started_s = time.monotonic()
+        desk.run(*desk.step(command))
+        known[command] = time.monotonic() - started_s
+    return known
+
+
+def the_same(desk: Desk, finished: Desk, command: str) -> bool:
+    """Whether a result, and the library that is made with it, are those without interruption."""
+    result = f"{command}.h5"
+    for name in set(desk.results) - {result}:
+        shutil.copy(finished.folder / name, desk.folder / name)
+    desk.run("library", "merge", *desk.results, "-o", "library.h5", "--csv", "library.csv", "-c", "tiny.yaml")
+    return all(
+        (desk.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+        for name in (result, "library.h5", "library.csv")
+    )
+
+
+def trial_with_engine(finished: Desk, folder: Path, command: str, seconds: float) -> int:
+    """Kill the engine once at some instant: the command goes on by itself."""
+    desk = fresh(finished, folder)
+    process = desk.start(*desk.step(command))
+    killed = kill_after(process, seconds, engines)
+    _, said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert the_same(desk, finished, command)
+    return killed
+
+
+def trial_with_command(finished: Desk, folder: Path, command: str, seconds: list[float]) -> int:
+    """Kill the command several times, then let it end; engines that have lost it end by themselves."""
+    desk = fresh(finished, folder)
+    killed = 0
+    for instant in seconds:
+        process = desk.start(*desk.step(command))
+        killed += kill_after(process, instant, itself)
+        process.communicate(timeout=180)
+    desk.run(*desk.step(command))
+    assert the_same(desk, finished, command)
+    return killed
+
+
+def test_an_engine_that_is_killed_once_is_started_again(finished: Desk, tmp_path: Path) -> None:
+    desk = fresh(finished, tmp_path / "desk")
+    process = desk.start(*desk.step("peierls"))
+    kill_first_engine(process)
+    _, said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert "killed from outside, going on once more" in said
+    assert the_same(desk, finished, "peierls")
+
+
+def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tmp_path: Path) -> None:
+    desk = fresh(finished, tmp_path / "desk")
+    process = desk.start(*desk.step("peierls"))
+    first = kill_first_engine(process)
+    kill_first_engine(process, other_than=first)
+    process.communicate(timeout=180)
+    record = read_record(desk.folder / "peierls.h5", StageRecord)
+    assert record.status == "failed"
+    assert record.failure is not None
+    assert record.failure.error_class == "Killed"
+    assert "memory" in record.failure.next_step
+    desk.run(*desk.step("peierls"))
+    assert the_same(desk, finished, "peierls")
+
+
+def kill_first_engine(process: subprocess.Popen[str], other_than: int = 0) -> int:
+    """Kill the engine as soon as there is one; its process id."""
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s and process.poll() is None:
+        for engine in engines(process.pid):
+            if engine.pid != other_than:
+                with suppress(psutil.NoSuchProcess):
+                    engine.kill()
+                return engine.pid
+        time.sleep(0.005)
+    raise AssertionError("there was no engine to kill")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(20))
+def test_engine_killed_at_a_random_instant(
+    finished: Desk, durations: dict[str, float], tmp_path: Path, seed: int, record_property: Callable[[str, int], None]
+) -> None:
+    chance = random.Random(seed)
+    command = COMMANDS[seed % 2]
+    killed = trial_with_engine(finished, tmp_path / "desk", command, chance.uniform(0.0, durations[command]))
+    record_property("kills", killed)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(20, 40))
+def test_command_killed_at_random_instants(
+    finished: Desk, durations: dict[str, float], tmp_path: Path, seed: int, record_property: Callable[[str, int], None]
+) -> None:
+    chance = random.Random(seed)
+    command = COMMANDS[seed % 2]
+    instants = [chance.uniform(0.0, durations[command]) for _ in range(2)]
+    record_property("kills", trial_with_command(finished, tmp_path / "desk", command, instants))
+
+
+def new_project(repository: Path, root: Path, configuration: str) -> Path:
+    """What the workflow is made of, without results."""
+    root.mkdir(parents=True)
+    for name in COPIED:
+        source = repository / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, root / name)
+    (root / "run.yaml").write_text(configuration, encoding="utf-8")
+    return root
+
+
+def start_workflow(root: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "run.yaml", "--", TARGET],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish_workflow(root: Path) -> dict[str, bytes]:
+    """Give the same command until it has nothing to complain of; content of every result."""
+    for _ in range(3):
+        process = start_workflow(root)
+        said, _ = process.communicate(timeout=300)
+        if process.returncode == 0:
+            files = (root / "results/tiny").rglob("*.h5")
+            return {str(file.relative_to(root)): file.read_bytes() for file in files}
+    raise AssertionError(said)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(
+    repository: Path, finished: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, bytes], float]:
+    """Results of a whole run, and how long it takes in seconds."""
+    root = new_project(repository, tmp_path_factory.mktemp("uninterrupted") / "project", finished.configuration)
+    started_s = time.monotonic()
+    results = finish_workflow(root)
+    assert TARGET in results
+    assert len(results) == 7
+    return results, time.monotonic() - started_s
+
+
+def commands(pid: int) -> list[psutil.Process]:
+    """One of the ``glideflow`` commands below a run."""
+    found = []
+    for process in children(pid):
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            is_command = any(Path(word).name == "glideflow" for word in words[:2])
+            found += [process] if is_command else []
+    return found[:1]
+
+
+VICTIMS: dict[str, Callable[[int], list[psutil.Process]]] = {"controller": itself, "job": commands, "engine": engines}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("victim", "seed"),
+    [("controller", 100 + i) for i in range(8)] + [("job", 200 + i) for i in range(4)] + [("engine", 300)],
+)
+def test_run_killed_at_a_random_instant(
+    repository: Path,
+    finished: Desk,
+    uninterrupted: tuple[dict[str, bytes], float],
+    tmp_path: Path,
+    victim: str,
+    seed: int,
+    record_property: Callable[[str, int], None],
+) -> None:
+    expected, duration_s = uninterrupted
+    root = new_project(repository, tmp_path / "project", finished.configuration)
+    process = start_workflow(root)
+    killed = kill_after(process, random.Random(seed).uniform(0.0, duration_s), VICTIMS[victim])
+    if victim == "controller":
+        process.wait()
+        process.stdout.close()  # orphans hold the other end
+    else:
+        process.communicate(timeout=300)
+    record_property("kills", killed)
+    assert finish_workflow(root) == expected
+
+
+@pytest.fixture(autouse=True)
+def no_orphans() -> Iterator[None]:
+    """Whatever a trial leaves running would disturb the next one."""
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    yield
+    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=10)
