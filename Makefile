@@ -47,6 +47,10 @@ run: setup system ## Compute a tier: lattice, elastic, γ surface, Peierls stres
 	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS)
 	@glideflow config results $(call quoted,$(CONFIG))
 
+.PHONY: run-library
+run-library: ## The whole quick tier of the library branch (all of `make run`, as long as there is one branch)
+	@$(MAKE) run CONFIG=config/config.yaml
+
 .PHONY: plan
 plan: setup ## Say what a tier will take before it runs: jobs, core-hours, wall time, bytes
 	glideflow plan --config $(call quoted,$(CONFIG)) --cores $(CORES)
