@@ -7,11 +7,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential, PotentialFile, Structure
+
+# A machine that does other work meanwhile is no failure of the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -150,7 +150,7 @@ def test_slip_system_names_are_unique() -> None:
         ("text", "found a str at the top level"),
         ("a: 1\n---\nb: 2", "expected a single document"),
         ("? [a]\n: 1", "unhashable key"),
-        ("&a [*a]", "found a list"),
+        ("&a [*a]", "found a list or mapping within itself"),
     ],
 )
 def test_malformed_documents_are_refused(text, message, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_generated_yaml_reads_back_and_describes_every_key() -> None:
 @given(
     text=st.text(min_size=1, max_size=20).filter(lambda value: value.isprintable() and "{" not in value),
     number=st.floats(min_value=1e-300, max_value=1e300, allow_nan=False),
-    seed=st.integers(min_value=0, max_value=2**64),
+    seed=st.integers(min_value=0, max_value=2**64 - 1),
 )
 def test_any_value_survives_the_generated_yaml(text: str, number: float, seed: int) -> None:
     settings = RunSettings().model_copy(update={"results": text, "seed": seed})

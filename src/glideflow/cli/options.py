@@ -132,7 +132,7 @@ def _structure(name: str) -> Structure:
 
 
 def _apply(mapping: dict[str, Any], override: str) -> None:
-    import yaml
+    from glideflow.config.yaml_text import parse_yaml
 
     key, separator, text = override.partition("=")
     *parents, last = key.split(".")
@@ -145,4 +145,4 @@ def _apply(mapping: dict[str, Any], override: str) -> None:
             expected="SECTION.KEY=VALUE, e.g. gamma_surface.layers=24",
             next_step="`glideflow config show` lists the keys",
         )
-    section[last] = yaml.safe_load(text)
+    section[last] = parse_yaml(text, f"--set {key}").data

@@ -13,12 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from glideflow.config.consistency import Problem, consistency_problems
 from glideflow.config.run import RunSettings
-from glideflow.config.yaml_text import KeyPath, YamlText, parse_yaml
+from glideflow.config.yaml_text import KeyPath, YamlText, parse_yaml, shortened
 from glideflow.errors import ConfigurationError
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULTS = "built-in defaults"
 MAX_FOUND_CHARACTERS = 80
+MAX_FILE_BYTES = 4 * 2**20
 
 
 def load_settings(path: Path | None) -> RunSettings:
@@ -42,7 +43,9 @@ def read_yaml(path: Path) -> YamlText:
         ConfigurationError: the file cannot be read, or is no plain YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}",
@@ -55,6 +58,12 @@ def read_yaml(path: Path) -> YamlText:
             expected="a YAML file in UTF-8",
             next_step="save it as UTF-8",
         ) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigurationError(
+            f"{path} has more than {MAX_FILE_BYTES} bytes",
+            expected="the YAML file of a run",
+            next_step="check which file --config names; a long list of potentials belongs into a manifest",
+        )
     return parse_yaml(text, str(path))
 
 
@@ -159,7 +168,11 @@ def _problem(detail: Mapping[str, Any], data: object) -> Problem:
     location = _locate(tuple(detail["loc"]), data)
     if detail["type"] == "extra_forbidden":
         return _unknown_key(location)
-    found = "the key is missing" if detail["type"] == "missing" else f"found {_shorten(detail['input'])}"
+    found = (
+        "the key is missing"
+        if detail["type"] == "missing"
+        else f"found {shortened(detail['input'], MAX_FOUND_CHARACTERS)}"
+    )
     return Problem(path=location.path, found=found, expected=_expectation(detail))
 
 
@@ -250,8 +263,3 @@ def _child(data: object, part: str | int) -> object:
     if isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
         return data[part]
     return None
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_FOUND_CHARACTERS else text[: MAX_FOUND_CHARACTERS - 1] + "…"

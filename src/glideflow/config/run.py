@@ -29,7 +29,7 @@ class RunSettings(Section):
     """Folder of finished results."""
     work: str = "work"
     """Folder of partial results, from which interrupted steps resume."""
-    seed: int = Field(default=20240311, ge=0)
+    seed: int = Field(default=20240311, ge=0, le=2**64 - 1)
     """Seed of everything random."""
     properties: tuple[Property, ...] = ALL_PROPERTIES
     """Properties that are computed."""

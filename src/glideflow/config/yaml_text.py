@@ -14,6 +14,20 @@ from glideflow.errors import ConfigurationError
 
 KeyPath = tuple[str | int, ...]
 COMMENT_WIDTH = 110
+MAX_REPEATED_VALUES = 100_000
+"""Values that aliases may repeat: a document of a kilobyte can stand for more values than there is memory for."""
+
+# Constructors of tagged scalars (`!!bool perhaps`, `!!int ''`, 2024-13-01) raise what Python happens to raise.
+YAML_ERRORS = (
+    yaml.YAMLError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a malformed document can raise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +62,67 @@ def parse_yaml(text: str, source: str) -> YamlText:
         ConfigurationError: the text is no YAML, repeats a key, or asks for a Python object.
     """
     # The pure-Python loader: the C one keeps no usable marks for its messages, and configurations are short.
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         lines = {} if node is None else _key_lines(node, source)
-        data = None if node is None else loader.construct_document(node)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        data = construct(loader, node)
+    except YAML_ERRORS as error:
         raise _syntax_error(error, source) from error
-    finally:
-        loader.dispose()
     return YamlText(source=source, data=data, lines=lines)
+
+
+def construct(loader: Any, node: yaml.Node | None) -> object:  # noqa: ANN401 - the C loader has no types
+    """Build the data of a composed document, unless its aliases stand for unreasonably much.
+
+    Args:
+        loader: the safe loader that composed it.
+        node: its top, None for an empty document.
+
+    Raises:
+        yaml.YAMLError: aliases repeat more than `MAX_REPEATED_VALUES`, a value contains itself, or a tag is unknown.
+    """
+    if node is None:
+        return None
+    sizes = _expanded_sizes(node)
+    repeated = sizes[id(node)] - len(sizes)
+    if repeated > MAX_REPEATED_VALUES:
+        raise yaml.MarkedYAMLError(problem=f"found aliases that repeat more than {MAX_REPEATED_VALUES} values")
+    return cast(object, loader.construct_document(node))
+
+
+def _expanded_sizes(root: yaml.Node) -> dict[int, int]:
+    """Number of values that each node stands for, those behind aliases counted as often as they are named."""
+    sizes: dict[int, int] = {}
+    opened: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        children = _child_nodes(node)
+        waiting = [child for child in children if id(child) not in sizes]
+        if waiting and id(node) not in opened:
+            opened.add(id(node))
+            stack += waiting
+        elif any(id(child) in opened for child in waiting):
+            raise yaml.MarkedYAMLError(problem="found a list or mapping within itself", problem_mark=node.start_mark)
+        else:
+            sizes[id(stack.pop())] = 1 + sum(sizes[id(child)] for child in children)
+    return sizes
+
+
+def _child_nodes(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def shortened(value: object, characters: int) -> str:
+    """A value as it is shown in a message, cut to a length."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write integers of more than some thousand digits
+        text = "a number of too many digits"
+    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def _key_lines(root: yaml.Node, source: str) -> dict[KeyPath, int]:
@@ -95,7 +160,7 @@ def _children(node: yaml.Node, source: str) -> Iterator[tuple[str | int, int, ya
 
 def _syntax_error(error: Exception, source: str) -> ConfigurationError:
     where = source
-    problem = str(error)
+    problem = str(error) if isinstance(error, yaml.YAMLError) else f"a value cannot be read: {error}"
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark
         where = source if mark is None else f"{source}, line {mark.line + 1}, column {mark.column + 1}"

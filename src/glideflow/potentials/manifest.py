@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glideflow.config.potentials import Element
+from glideflow.config.yaml_text import YAML_ERRORS, construct, shortened
 from glideflow.errors import PotentialError
 from glideflow.potentials.identifiers import ID_PATTERN, MAX_ID_CHARACTERS, NATIVE_STRUCTURES
 from glideflow.potentials.listing import Skipped, SourceListing
@@ -237,19 +238,19 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     """Parse YAML with the fast safe loader (libyaml), or with the plain safe one where that is not built.
 
     Raises:
-        yaml.YAMLError: the text is no YAML.
+        yaml.YAMLError: the text is no YAML, or its aliases stand for unreasonably much. Malformed scalars raise more,
+            see `glideflow.config.yaml_text.YAML_ERRORS`.
     """
     import yaml
 
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # both build plain data only
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)  # both build plain data only
+    return construct(loader, loader.get_single_node())
 
 
 def _yaml(text: str, where: str) -> object:
-    import yaml
-
     try:
         return load_yaml(text)
-    except yaml.YAMLError as error:
+    except YAML_ERRORS as error:
         raise PotentialError(
             f"{where} is no YAML: {error}".replace("\n", " "),
             expected=f"a manifest of the schema {SCHEMA}",
@@ -275,7 +276,7 @@ def _problem(detail: Any, data: object) -> str:  # noqa: ANN401 - pydantic's err
     if detail["type"] == "extra_forbidden":
         message = "unknown key"
     says_it_all = detail["type"] in ("missing", "extra_forbidden", "value_error")
-    found = "" if says_it_all else f", found {detail['input']!r:.80}"
+    found = "" if says_it_all else f", found {shortened(detail['input'], 80)}"
     return f"{_place(path, data)}: {message}{found}"
 
 
