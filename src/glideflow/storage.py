@@ -190,10 +190,19 @@ def describe(path: Path) -> Iterator[tuple[str, str, str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that is made in memory and then written as a whole.
+
+    HDF5 itself must not meet a full disk: it fails again when it closes the file, with an error of another kind or
+    by a segmentation fault.
+    """
     import h5py
 
-    with replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False, track_order=False) as file:
         yield file
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    with replacing(path) as temporary:
+        temporary.write_bytes(image)
 
 
 @contextmanager
