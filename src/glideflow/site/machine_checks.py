@@ -47,6 +47,7 @@ def machine_checks(engine: EngineSettings, *, cluster: bool) -> Iterator[Check]:
         expected=f"{job_threads(engine)} (engine.mpi_ranks × engine.threads)" if wide else "",
         next_step="lower engine.mpi_ranks or engine.threads" if wide else "",
     )
+    yield _shell_tools()
     small = memory_gib < engine.memory_limit_gib and not cluster
     yield Check(
         area=AREA,
@@ -57,6 +58,22 @@ def machine_checks(engine: EngineSettings, *, cluster: bool) -> Iterator[Check]:
         next_step="lower engine.memory_limit_gib, so that a job ends with a reason before the machine is full"
         if small
         else "",
+    )
+
+
+def _shell_tools() -> Check:
+    """The Slurm executor, which Snakemake loads whatever the executor, cannot be imported without ``which``."""
+    absent = [program for program in ("bash", "which") if shutil.which(program) is None]
+    return Check(
+        area=AREA,
+        name="shell",
+        status="missing" if absent else "ok",
+        found=f"not on the PATH: {', '.join(absent)}" if absent else "bash and which are there",
+        expected="bash, in which jobs run, and which, without which Snakemake's Slurm executor does not load"
+        if absent
+        else "",
+        next_step=f"install {' and '.join(absent)}" if absent else "",
+        required=True,
     )
 
 
