@@ -17,12 +17,12 @@ limit is extrapolated from the two before it, and marked so.
 from __future__ import annotations
 
 import argparse
-import cProfile
 import itertools
 import json
 import os
 import pstats
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -201,10 +201,13 @@ class Project:
 
 
 def entry_of(potential: Potential, name: str, folder: Path) -> dict[str, object]:
-    """A potential under another id, of a family of its own, with links to its files."""
+    """A potential under another id, of a family of its own, with files of its own that share their content on disk."""
     (folder / name).mkdir()
     for file in potential.files:
-        (folder / name / file.path.name).symlink_to(file.path)
+        copy = folder.parent / file.path.name
+        if not copy.exists():
+            shutil.copyfile(file.path, copy)
+        (folder / name / file.path.name).hardlink_to(copy)
     placeholders = [f"{{dir}}/{file.path.name}" for file in potential.files]
     return {
         "id": f"{potential.element}_{name}",

@@ -1,0 +1,92 @@
+"""What a large run costs before its first job, and that no part of it grows faster than the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from glideflow.config.run import RunSettings
+from glideflow.potentials.record import Potential
+from glideflow.run import ResolvedRun
+
+COUNT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def benchmark(repository: Path) -> ModuleType:
+    name = "bench_dag_scale"
+    spec = importlib.util.spec_from_file_location(name, repository / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+class CountingTuple(tuple):
+    """A tuple that knows how often it was gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_potentials_are_looked_up_without_a_search() -> None:
+    names = [f"Cu_{number}" for number in range(1000)]
+    potentials = CountingTuple(Potential(id=name, element="Cu", structure="fcc") for name in names)
+    run = ResolvedRun(settings=RunSettings(), base=Path(), potentials=potentials)
+    assert [run.potential(name).id for name in names] == names
+    assert potentials.passes == 1
+    with pytest.raises(KeyError, match="Fe_0"):
+        run.potential("Fe_0")
+
+
+def jobs_of(benchmark: ModuleType, arguments: list[str], folder: Path) -> dict[str, int]:
+    """Number of jobs of each rule."""
+    shown = [argument for argument in arguments if argument not in ("--quiet", "all")]
+    run = subprocess.run(benchmark.command(shown), cwd=folder, capture_output=True, text=True, check=True)
+    return {
+        rule: int(count) for rule, count in COUNT.findall(run.stdout.partition("Job stats:")[2].partition("total")[0])
+    }
+
+
+def test_the_floor_has_the_same_jobs_as_ours(benchmark: ModuleType, tmp_path: Path) -> None:
+    project = benchmark.Project(tmp_path / "scale", 7)
+    floor, ours = (jobs_of(benchmark, arguments, project.root) for arguments in (project.floor(), project.ours()))
+    per_property = dict.fromkeys(("lattice", "elastic", "gamma_surface", "peierls_stress"), 7)
+    assert ours == per_property | {"library": 1, "report": 1, "all": 1}
+    assert floor == ours
+    assert sum(ours.values()) == project.jobs
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_the_paper_tier_keeps_to_its_goal_over_the_floor(benchmark: ModuleType, tmp_path: Path) -> None:
+    project = benchmark.Project(tmp_path / "scale", benchmark.PAPER_POTENTIALS)
+    floor, ours = (
+        benchmark.run(benchmark.command(arguments), project.root, 300)
+        for arguments in (project.floor(), project.ours())
+    )
+    assert 1e3 * (ours.cpu_s - floor.cpu_s) / project.jobs <= benchmark.GOAL_MS_PER_JOB
+    assert ours.memory_mb - floor.memory_mb <= 50
+
+
+def test_what_takes_too_long_is_extrapolated_along_a_line(benchmark: ModuleType) -> None:
+    first = benchmark.Cost(cpu_s=3.0, wall_s=4.0, memory_mb=100.0)
+    second = benchmark.Cost(cpu_s=5.0, wall_s=6.0, memory_mb=150.0)
+    further = benchmark.extrapolated([(1000, first), (2000, second)], 10_000)
+    assert (further.cpu_s, further.wall_s, further.memory_mb) == pytest.approx((21.0, 22.0, 550.0))
+    assert further.extrapolated
+
+
+def test_a_process_over_the_limit_is_ended(benchmark: ModuleType, tmp_path: Path) -> None:
+    assert benchmark.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, 0.5) is None
