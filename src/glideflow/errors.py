@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from glideflow.text import printable
+
 
 class GlideflowError(Exception):
     """Base of every error that the package raises on purpose.
@@ -28,7 +30,7 @@ class GlideflowError(Exception):
             lines.append(f"  expected: {self.expected}")
         if self.next_step:
             lines.append(f"  next step: {self.next_step}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def _rebuild(cls: type[GlideflowError], found: str, expected: str, next_step: str) -> GlideflowError:

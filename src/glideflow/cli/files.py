@@ -11,6 +11,7 @@ import typer
 
 from glideflow.cli.options import ConfigOption
 from glideflow.runs.commands import workflow_command
+from glideflow.text import printable
 
 if TYPE_CHECKING:
     from glideflow.config.run import RunSettings
@@ -36,7 +37,7 @@ def inspect(
     for name, unit, value in rows:
         text = " ".join(value.split())
         shown = text if len(text) <= 160 else text[:159] + "…"
-        print(f"{name:<{width}}  {shown}{f' {unit}' if unit not in ('', '1') else ''}")
+        print(printable(f"{name:<{width}}  {shown}{f' {unit}' if unit not in ('', '1') else ''}"))
 
 
 @library_app.command()
@@ -99,4 +100,4 @@ def _tell(library: Library, output: Path) -> None:
         accepted = f"accepted: {library.accept_missing_percent:g} %"
         print(f"missing: {len(library.missing)} of {expected} results ({accepted})", file=sys.stderr)
     for each in library.missing:
-        print(f"  {each.potential} {each.stage_name}: {each.reason}", file=sys.stderr)
+        print(printable(f"  {each.potential} {each.stage_name}: {each.reason}"), file=sys.stderr)

@@ -278,13 +278,13 @@ def _class_table(found: Sequence[FailedTask]) -> Any:  # noqa: ANN401 - a table 
     table = Table("class", "count", "the most frequent reason", title="Failures by class", title_justify="left")
     for name, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         reason, count = Counter(_one_line(failed.failure.reason) for failed in members).most_common(1)[0]
-        table.add_row(Text(name), str(len(members)), Text(reason + (f" ({count} times)" if count > 1 else "")))
+        table.add_row(Text(_plain(name)), str(len(members)), Text(reason + (f" ({count} times)" if count > 1 else "")))
     return table
 
 
 def _print_failure(console: Console, failed: FailedTask, lines: int) -> None:
     failure = failed.failure
-    console.print(f"\n{_title(failed.state)}: {failure.error_class}", markup=False)
+    console.print(f"\n{_title(failed.state)}: {_plain(failure.error_class)}", markup=False)
     details = (
         ("reason", _one_line(failure.reason)),
         ("expected", _one_line(failure.expected)),

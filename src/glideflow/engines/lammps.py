@@ -201,6 +201,9 @@ class LammpsSession:
         )
 
 
+_PROGRAM_STYLES = frozenset({"python", "mliappy", "unified"})
+"""Pair style ``python``, and the models of ``mliap`` that are Python objects (``.pkl``, ``.pt``)."""
+
 _EVALUATION_COMMANDS = (
     f"neighbor {SKIN_ANGSTROM} bin",
     "neigh_modify delay 0 every 1 check yes one 20000 page 400000",
@@ -257,11 +260,23 @@ def _plain_temporary_folder() -> str | None:
 
 def _pair_commands(potential: Potential, scratch: Path) -> list[str]:
     """Pair commands that name links in the scratch folder, so that no path of the user's reaches LAMMPS' parser."""
+    _refuse_programs(potential)
     links = [_link(scratch, index, file.path) for index, file in enumerate(potential.files)]
     return [
         f"pair_style {potential.pair_style}",
         *(f"pair_coeff {arguments.format(*links)}" for arguments in potential.pair_coeff),
     ]
+
+
+def _refuse_programs(potential: Potential) -> None:
+    """Refuse pair styles with which LAMMPS runs Python that comes with the potential, or loads a pickle."""
+    words = {word.partition("/")[0] for line in (potential.pair_style, *potential.pair_coeff) for word in line.split()}
+    if found := words & _PROGRAM_STYLES:
+        raise PotentialError(
+            f"potential {potential.id} asks for {', '.join(sorted(found))}, which runs what its files say",
+            expected="a pair style that reads numbers",
+            next_step="use an ASE calculator (calculator: module:factory) if you trust its code",
+        )
 
 
 def _link(scratch: Path, index: int, target: Path) -> str:

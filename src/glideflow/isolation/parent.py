@@ -24,6 +24,7 @@ from glideflow.isolation.child import FAILURE_FILE, PRIVATE_PREFIX, PROGRESS_PRE
 from glideflow.isolation.outcome import KILLED, Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
 from glideflow.progress import Progress, silent
+from glideflow.text import printable
 from glideflow.units import GIB
 
 POLL_INTERVAL_S = 0.1
@@ -333,4 +334,4 @@ def _tail(log: Path) -> str:
             lines = stream.read().decode("utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return "\n".join(lines[-EVIDENCE_LINES:])
+    return printable("\n".join(lines[-EVIDENCE_LINES:]))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from glideflow.errors import PotentialError
-from glideflow.potentials.listing import SourceListing
+from glideflow.potentials.listing import Skipped, SourceListing
 from glideflow.potentials.manifest import FILE_NAME, MAX_MANIFEST_BYTES, listing_of, parse_manifest
+from glideflow.potentials.record import Potential
 
 
 def load_folder(folder: Path) -> SourceListing:
@@ -20,7 +24,38 @@ def load_folder(folder: Path) -> SourceListing:
     """
     name = f"folder {folder.name}"
     manifest = parse_manifest(read_manifest_text(folder), str(folder / FILE_NAME))
-    return listing_of(manifest, folder, name, default_source=name)
+    return without_outside_files(listing_of(manifest, folder, name, default_source=name), folder)
+
+
+def without_outside_files(listing: SourceListing, folder: Path) -> SourceListing:
+    """A listing in which potentials whose files lie outside of their folder, by way of links, are skipped.
+
+    A manifest of somebody else could otherwise have any readable file of this machine opened, and show a part of it
+    in what LAMMPS complains of.
+    """
+    inside = os.path.realpath(folder)
+    usable: list[Potential] = []
+    skipped = list(listing.skipped)
+    for potential in listing.potentials:
+        outside = [file.path.name for file in potential.files if not _lies_in(inside, file.path)]
+        if outside:
+            skipped.append(_skipped(potential, outside))
+        else:
+            usable.append(potential)
+    return replace(listing, potentials=tuple(usable), skipped=tuple(skipped))
+
+
+def _lies_in(folder: str, file: Path) -> bool:
+    return os.path.commonpath([folder, os.path.realpath(file)]) == folder
+
+
+def _skipped(potential: Potential, outside: Sequence[str]) -> Skipped:
+    return Skipped(
+        id=potential.id,
+        source=potential.source,
+        elements=(potential.element,),
+        reason=f"links that lead out of the folder: {', '.join(outside)}; copy the files into it",
+    )
 
 
 def read_manifest_text(folder: Path) -> str:

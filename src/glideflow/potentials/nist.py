@@ -15,29 +15,39 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from glideflow.errors import DependencyError, PotentialError
+from glideflow.atomic import write_text
+from glideflow.errors import DependencyError, GlideflowError, PotentialError
 from glideflow.potentials.cache import cache_folder, folder_made_once
-from glideflow.potentials.folder import read_manifest_text
+from glideflow.potentials.folder import read_manifest_text, without_outside_files
 from glideflow.potentials.identifiers import METALS, NATIVE_STRUCTURES, slug
 from glideflow.potentials.listing import Skipped, SourceListing
 from glideflow.potentials.manifest import FILE_NAME, SCHEMA, listing_of, parse_manifest, usable_entries, write_manifest
-from glideflow.potentials.record import Potential
+from glideflow.potentials.record import Potential, file_sha256
 from glideflow.potentials.references import citation
 from glideflow.potentials.relatives import relative
 
 SOURCE: Final = "NIST Interatomic Potentials Repository"
 RECORDS: Final = "potential_LAMMPS"
 ENTRIES: Final = "Potential"
-READING_VERSION: Final = 1
+READING_VERSION: Final = 2
 """Raised whenever records are read differently, so that what the cache holds is read again."""
 
 STYLES: Final = frozenset(
     {"eam", "eam/alloy", "eam/fs", "eam/he", "adp", "meam", "meam/spline", "meam/sw/spline", "snap"}
 )
 """Pair styles that need one atom type and nothing but parameter files."""
+
+DIGESTS: Final = "SHA256SUMS"
+"""In the folder of each record: what its files were when they were downloaded."""
+MAX_DOWNLOAD_BYTES: Final = 256 * 2**20
+TIMEOUT_S: Final = 60.0
+_BLOCK_BYTES: Final = 2**16
+_DIGEST_LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 _PLACE: Final = "GLIDEFLOW-FOLDER"
 """Stands for the folder of the files in the commands that the package builds."""
@@ -86,7 +96,8 @@ def load_nist(path: str, base: Path, cache: Path | None = None) -> SourceListing
         (cache or cache_folder()) / "nist" / _key(folder, records), lambda made: _read(folder, records, made)
     )
     manifest = parse_manifest(read_manifest_text(read), str(read / FILE_NAME))
-    return _without_missing(listing_of(manifest, folder, SOURCE, default_source=SOURCE))
+    listing = listing_of(manifest, folder, SOURCE, default_source=SOURCE)
+    return _without_missing(without_outside_files(listing, folder))
 
 
 def fetch(
@@ -126,9 +137,10 @@ def _json_files(folder: Path) -> list[Path]:
 
 def _key(folder: Path, records: Iterable[Path]) -> str:
     digest = hashlib.sha256(f"{READING_VERSION} {folder.resolve()}".encode())
-    for file in (*records, *_json_files(folder / ENTRIES)):
+    digests = sorted((folder / RECORDS).glob(f"*/{DIGESTS}"))
+    for file in (*records, *_json_files(folder / ENTRIES), *digests):
         status = file.stat()
-        digest.update(f"\n{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"\n{file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:20]
 
 
@@ -138,11 +150,18 @@ def _read(folder: Path, records: Iterable[Path], target: Path) -> None:
     skipped: list[Mapping[str, Any]] = []
     for file in records:
         try:
-            potentials.extend(_entries(_record(file), entries))
+            potentials.extend(_with_digests(entry, folder) for entry in _entries(_record(file), entries))
         except _UnusableError as error:
             skipped.append({"id": file.stem[:200], "elements": list(error.elements), "reason": str(error)})
     usable, refused = usable_entries(potentials)
     write_manifest({"schema": SCHEMA, "potentials": usable, "skipped": skipped + refused}, target)
+
+
+def _with_digests(entry: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The entry with what its files were when they were downloaded, if that was noted of all of them."""
+    known = _noted_digests(folder / entry["dir"])
+    found = [known[name] for name in entry["files"] if name in known]
+    return {**entry, "sha256": found} if len(found) == len(entry["files"]) else entry
 
 
 class _UnusableError(Exception):
@@ -300,23 +319,84 @@ def _remote_records(database: Any, symbol: str, pair_styles: Sequence[str]) -> I
 
 def _download(database: Any, record: Any, folder: Path) -> list[str]:  # noqa: ANN401 - the package has no types
     """Save one record and its files; names of files that are still missing."""
-    names = [str(artifact.filename) for artifact in record.artifacts or []]
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", str(record.id)) or not all(map(_SAFE_FILE.fullmatch, names)):
-        return [f"{name!r:.120} (refused: not a plain file name)" for name in names]
+    urls = {str(artifact.filename): str(artifact.url) for artifact in record.artifacts or []}
+    plain = all(_SAFE_FILE.fullmatch(name) and name != DIGESTS for name in urls)
+    if not plain or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", str(record.id)):
+        return [f"{name!r:.120} (refused: not a plain file name)" for name in urls]
     target = folder / RECORDS / record.id
     target.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in names if not (target / name).is_file()]
+    missing: list[str] = []
+    for name, url in urls.items():
+        if not (target / name).is_file() and (problem := _download_file(url, target / name)) is not None:
+            missing.append(f"{name}{problem}")
+    with redirect_stdout(sys.stderr):
+        database.save_record(record=record, overwrite=True)
+    return missing
+
+
+def _download_file(url: str, target: Path) -> str | None:
+    """Bring one file and note its digest; what went wrong if anything did, empty if the file is not there."""
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as made, redirect_stdout(sys.stderr):
-            if wanted:  # the package prints what it does not find, and does not say it otherwise
-                database.get_lammps_potential_files(record, local=False, remote=False, pot_dir=made)
-            for name in wanted:
-                with suppress(FileNotFoundError):
-                    Path(made, name).replace(target / name)  # so that no file is ever there in part
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as made:
+            file = download(url, Path(made, target.name))
+            _note_digest(target.parent, target.name, file_sha256(file))
+            file.replace(target)  # so that no file is ever there in part
+    except FileNotFoundError:
+        return ""
+    except GlideflowError as error:
+        return f" ({error.found:.120})"
     except OSError as error:
-        return [f"{name} ({error!s:.120})" for name in wanted if not (target / name).is_file()]
-    database.save_record(record=record, overwrite=True)
-    return [name for name in names if not (target / name).is_file()]
+        return f" ({error!s:.120})"
+    return None
+
+
+def download(url: str, target: Path, limit_bytes: int = MAX_DOWNLOAD_BYTES) -> Path:
+    """Bring a file over HTTP(S) in blocks, which the ``potentials`` package would take into memory whole.
+
+    Args:
+        url: address.
+        target: file to write.
+        limit_bytes: size beyond which it is broken off.
+
+    Raises:
+        PotentialError: the address is of another kind, or the file is larger than the limit.
+        FileNotFoundError: the server does not have it.
+        OSError: the server does not answer, or the file cannot be written.
+    """
+    import requests
+
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise PotentialError(f"the address {url!r:.80}", expected="http or https", next_step="tell the repository")
+    size = 0
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, target.open("wb") as stream:
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise FileNotFoundError(url)
+        response.raise_for_status()
+        for block in response.iter_content(_BLOCK_BYTES):
+            size += len(block)
+            if size > limit_bytes:
+                raise PotentialError(
+                    f"larger than {limit_bytes} bytes",
+                    expected="a parameter file",
+                    next_step="download it by hand if it is one",
+                )
+            stream.write(block)
+    return target
+
+
+def _note_digest(folder: Path, name: str, digest: str) -> None:
+    """Note what was downloaded, as ``sha256sum`` does: the repository states no digests, later changes are seen."""
+    known = _noted_digests(folder) | {name: digest}
+    write_text(folder / DIGESTS, "".join(f"{known[name]}  {name}\n" for name in sorted(known)))
+
+
+def _noted_digests(folder: Path) -> dict[str, str]:
+    """Digests by file name."""
+    try:
+        lines = (folder / DIGESTS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {match[2]: match[1] for line in lines if (match := _DIGEST_LINE.fullmatch(line))}
 
 
 def _download_entries(database: Any, ids: Collection[str]) -> list[str]:  # noqa: ANN401 - the package has no types
