@@ -59,6 +59,7 @@ def test_the_library_names_what_is_missing_and_is_made_again_when_it_is_there(re
     library = read_record(recorded.root / target, Library)
     assert [each.file for each in library.missing] == [LOST]
     assert library.accept_missing_percent == 10
+    assert recorded.pending("--", target) == {"peierls_stress": 1, "library": 1}
     (recorded.root / LOST).write_bytes(lost)
     assert recorded.pending()["library"] == 1
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
+from glideflow.atomic import write_text
 from glideflow.config.run import ALL_PROPERTIES
-from glideflow.errors import ConfigurationError, DependencyError, StorageError
+from glideflow.errors import ConfigurationError, DependencyError
 from glideflow.site.check import plain
 from glideflow.site.profile_checks import DEFAULT_WAIT_S, MEMORY_FLOOR_MB, Demand
 from glideflow.site.slurm import Partition, SlurmSite
@@ -46,18 +47,7 @@ def write_profile(site: SlurmSite, demand: Demand, folder: Path, *, overwrite: b
             expected="a folder without one",
             next_step="name another folder, or replace it with --force",
         )
-    text = profile_text(site, demand)
-    temporary = file.with_suffix(".tmp")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {file}: {error.strerror}",
-            expected="a folder that can be written",
-            next_step="name another folder, or mend the permissions",
-        ) from error
+    write_text(file, profile_text(site, demand))
     return file
 
 
