@@ -110,3 +110,15 @@ def test_burgers_vector_of_a_general_direction_needs_a_rectangular_period() -> N
     skewed = SlipSystemSettings(name="skewed", structure="hcp", plane=(1, 0, -1, 1), direction=(1, 1, -2, -3))
     with pytest.raises(SlipSystemError, match="perpendicular to the Burgers vector"):
         layered_crystal(crystal("hcp", 3.0, 5.03), slip_system(skewed))
+
+
+def test_of_equal_spacings_the_same_one_is_cut_whatever_the_lattice_constants() -> None:
+    """Above its A planes a basal crystal slips as the mirror image of what it does above its B planes."""
+    basal = SlipSystemSettings(name="basal", structure="hcp", plane=(0, 0, 0, 1), direction=(2, -1, -1, 0))
+    steps = []
+    for c_angstrom in np.linspace(4.5, 5.5, 60):
+        layers = layered_crystal(crystal("hcp", 3.2, c_angstrom), slip_system(basal))
+        positions, numbers = stack(layers, "wide", 1, 1)
+        across = (positions[numbers == 0] - positions[numbers == -1])[0, :2] @ np.linalg.inv(layers.in_plane_angstrom)
+        steps.append(across % 1.0)
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (60, 2)), atol=1e-6)

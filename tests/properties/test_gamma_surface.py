@@ -16,7 +16,9 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import LBFGS
 
 from glideflow.config.gamma_surface import GammaSurfaceSettings
-from glideflow.config.slip_systems import HCP_PRISMATIC, SlipSystemSettings
+from glideflow.config.slip_systems import FCC_111, HCP_PRISMATIC, SlipSystemSettings
+from glideflow.crystals.lattices import crystal
+from glideflow.crystals.layers import layered_crystal
 from glideflow.crystals.slip_systems import SlipSystem, slip_system
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.engines.protocol import Engine
@@ -308,3 +310,14 @@ def test_the_narrow_prismatic_cut_costs_more(surface: Surface) -> None:
     wide, narrow = (surface("Zr", cut=cut, **settings) for cut in ("wide", "narrow"))
     assert narrow.gamma_usf_mj_m2 > 1.5 * wide.gamma_usf_mj_m2
     assert (wide.cut, narrow.cut) == ("wide", "narrow")
+
+
+def test_only_close_packed_planes_have_an_intrinsic_fault() -> None:
+    """(111) of bcc is hexagonal and repeats after three planes, too."""
+    settings = SlipSystemSettings(name="bcc_111", structure="bcc", plane=(1, 1, 1), direction=(1, -1, 0))
+    layers = layered_crystal(crystal("bcc", 2.855), slip_system(settings))
+    assert module._special_faults(layers) == (None, None)
+    isf, asf = module._special_faults(layered_crystal(crystal("fcc", 3.615), slip_system(FCC_111)))
+    assert isf is not None
+    assert asf == pytest.approx(-isf)
+    assert np.linalg.norm(isf) == pytest.approx(3.615 / np.sqrt(6)), "a Shockley partial"

@@ -78,10 +78,14 @@ def cut_plane(layers: LayeredCrystal, cut: str) -> int:
 
     Args:
         layers: the stack.
-        cut: ``wide`` or ``narrow``: through the largest or the smallest spacing between planes.
+        cut: ``wide`` or ``narrow``: through the largest or the smallest spacing between planes, the lowest of equal
+            ones.
     """
     gaps = layers.gaps_angstrom
-    return int(np.argmax(gaps) if cut == "wide" else np.argmin(gaps))
+    chosen = gaps.max() if cut == "wide" else gaps.min()
+    # The first of equal spacings. Left to rounding, the plane cut between the two equal ones of basal hcp would change
+    # with the lattice constants, and the map of one potential would be the mirror image of another's.
+    return int(np.argmax(np.abs(gaps - chosen) < _TOLERANCE))
 
 
 def stack(layers: LayeredCrystal, cut: str, planes_below: int, planes_above: int) -> tuple[FloatArray, IntArray]:

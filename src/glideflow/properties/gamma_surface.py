@@ -370,7 +370,9 @@ def _special_faults(layers: LayeredCrystal) -> tuple[FloatArray | None, FloatArr
     one_plane = len(layers.motif_angstrom) == 1
     first, second = np.linalg.norm(layers.in_plane_angstrom, axis=1)
     hexagonal = np.isclose(first, second, rtol=1e-6)
-    if not (stack_of_three and one_plane and hexagonal):
+    # (111) of bcc is hexagonal and repeats after three planes too, at a quarter of the spacing of spheres that touch.
+    close_packed = np.isclose(layers.repeat_angstrom[2], np.sqrt(2 / 3) * first, rtol=1e-6)
+    if not (stack_of_three and one_plane and hexagonal and close_packed):
         return None, None
     third = layers.period_angstrom[1] / 3
     stacking_y = layers.repeat_angstrom[1]
