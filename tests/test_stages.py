@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -179,6 +180,20 @@ def test_incomplete_requests_are_refused(iron: Potential, name: str, parts: dict
     with pytest.raises(ConfigurationError, match=found) as caught:
         run_stage(request(name, iron, **parts))
     assert caught.value.expected
+
+
+def test_the_lattice_of_another_crystal_is_refused(
+    iron: Potential, iron_lattice: StageRecord, wheel_potential: WheelPotential
+) -> None:
+    """A file serves every structure: its lattice constants in one of them say nothing of the others."""
+    foreign = {
+        "lattice of Fe (bcc)": (replace(iron, structure="fcc"), iron_lattice),
+        "lattice of Fe": (replace(wheel_potential("Cu"), structure="bcc"), iron_lattice),
+        "elastic of Fe": (iron, replace(iron_lattice, property="elastic")),
+    }
+    for found, (potential, lattice) in foreign.items():
+        with pytest.raises(ConfigurationError, match=re.escape(found)):
+            run_stage(request("elastic", potential, lattice=lattice))
 
 
 def test_the_same_request_gives_the_same_numbers(iron: Potential, iron_lattice: StageRecord) -> None:

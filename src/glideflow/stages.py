@@ -135,6 +135,13 @@ def _compute_on_slip_system(
         workbench.close()
 
 
+def lattice_fits(record: StageRecord, potential: Potential) -> bool:
+    """Whether a record is the lattice stage of a potential: of the same structure, and computed with the same files."""
+    own = summary_of(potential)
+    found = (record.property, record.potential.structure, record.potential.sha256)
+    return found == ("lattice", own.structure, own.sha256)
+
+
 def partial_results_file(request: StageRequest) -> Path | None:
     """File of the partial results from which a request would resume, whether it is there or not.
 
@@ -230,6 +237,14 @@ def _refuse_incomplete(request: StageRequest) -> None:
             f"the {request.name} of {request.potential.id} was asked for without {missing}",
             expected=f"{missing} of this potential",
             next_step="give --lattice and --slip-system, or let the command compute what it needs",
+        )
+    if request.lattice is not None and not lattice_fits(request.lattice, request.potential):
+        other = request.lattice
+        raise ConfigurationError(
+            f"the {request.name} of {request.potential.id} ({request.potential.structure}) was asked for with the "
+            f"{other.property} of {other.potential.id} ({other.potential.structure})",
+            expected="its own lattice: the same structure, computed with the same potential files",
+            next_step="run `glideflow lattice` for this potential, or leave --lattice out",
         )
     if request.slip_system is not None and request.slip_system.structure != request.potential.structure:
         raise ConfigurationError(

@@ -231,13 +231,14 @@ def _lattice_record(
     if path is None:
         return _stage("lattice", potential, settings, None, None, "", None, progress)
     from glideflow.records import StageRecord
+    from glideflow.stages import lattice_fits
     from glideflow.storage import read_record
 
     record = read_record(path, StageRecord)
-    if record.property != "lattice" or record.potential.sha256 != potential.content_sha256:
+    if not lattice_fits(record, potential):
         raise ConfigurationError(
-            f"{path} holds the {record.property} of {record.potential.id}",
-            expected=f"the lattice of {potential.id}, computed with the same potential files",
+            f"{path} holds the {record.property} of {record.potential.id} ({record.potential.structure})",
+            expected=f"the lattice of {potential.id} ({potential.structure}), computed with the same potential files",
             next_step="run `glideflow lattice` for this potential, or leave --lattice out",
         )
     return record

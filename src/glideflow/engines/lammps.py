@@ -169,7 +169,7 @@ class LammpsSession:
         triangle = triangular_cell(cell_angstrom)
         lx, ly, lz, xy, xz, yz = triangle.bounds_and_tilts
         final = [f"{axis} final {lo:.17g} {hi:.17g}" for axis, lo, hi in _bounds((lx, ly, lz), self._periodic)]
-        if self._lammps.is_triclinic() or not triangle.is_orthogonal:
+        if self._lammps.is_tilted() or not triangle.is_orthogonal:
             final += [f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g}"]
             self._lammps.command("change_box all triclinic")
         self._lammps.command(f"change_box all {' '.join(final)} units box")

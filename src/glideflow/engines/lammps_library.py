@@ -70,8 +70,8 @@ class LammpsLibrary:
             stress[i, j] = stress[j, i] = -pressure[component] * LAMMPS_BAR_TO_EV_PER_A3
         return stress
 
-    def is_triclinic(self) -> bool:
-        """Whether the box can be tilted."""
+    def is_tilted(self) -> bool:
+        """Whether the box is tilted."""
         return any(tilt != 0.0 for tilt in on_all_ranks(f"{_MODULE}:_tilts", self.handle))
 
     def communication_cutoff_angstrom(self, scratch: Path) -> float:

@@ -87,9 +87,10 @@ class Minimiser:
     def minimise(self, objective: Objective, start: FloatArray) -> Minimum:
         """Minimise from ``start``.
 
-        The line search accepts a step by the strong Wolfe conditions on energies while these mean something, and
-        by the approximate Wolfe conditions on gradients alone (Hager and Zhang, SIAM J. Optim. 16, 170, 2005)
-        once the expected decrease is below the rounding of the energy.
+        The line search accepts a step that lowers the energy sufficiently (Armijo's condition) while energies mean
+        something, and by the approximate Wolfe conditions on gradients alone (Hager and Zhang, SIAM J. Optim. 16,
+        170, 2005) once the expected decrease is below the rounding of the energy. Steps along which the gradient
+        shows no positive curvature do not enter the memory.
         """
         return _Run(self, objective, start).go()
 

@@ -305,7 +305,7 @@ def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, resol
         stress *= settings.growth
         if stress > settings.maximum_stress_mpa:
             raise PropertyError(
-                f"the core still holds at {stress / settings.growth:.0f} MPa",
+                f"the core still holds at {path.stable:.0f} MPa",
                 expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
                 next_step="raise the limit, or see whether the core has transformed",
             )
