@@ -82,3 +82,11 @@ def test_both_cells_hold_the_same_fault(systems: Systems, name: str, cut: str) -
         new.append(sorted(d for d in distances(cell, displacement).round(5) if d not in perfect))
     assert len(new[0]) > 4
     np.testing.assert_allclose(new[0], new[1], atol=2e-5)
+
+
+def test_depth_is_the_crystal_between_the_fault_and_the_next_disturbance(systems: Systems) -> None:
+    perfect, system = systems("fcc_111")
+    layers = layered_crystal(perfect, system)
+    spacing = perfect.a_angstrom / np.sqrt(3)
+    assert slab_cell(layers, "wide", 9, 15.0).depth_angstrom == pytest.approx(3 * spacing), "four planes below"
+    assert tilted_cell(layers, "wide", 9).depth_angstrom == pytest.approx(9 * spacing)

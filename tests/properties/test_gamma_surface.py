@@ -321,3 +321,11 @@ def test_only_close_packed_planes_have_an_intrinsic_fault() -> None:
     assert isf is not None
     assert asf == pytest.approx(-isf)
     assert np.linalg.norm(isf) == pytest.approx(3.615 / np.sqrt(6)), "a Shockley partial"
+
+
+def test_a_cell_in_which_surfaces_act_on_the_fault_is_flagged(copper: GammaSurfaceResult, surface: Surface) -> None:
+    thin = surface("Cu", grid=(5, 5), layers=4, path_points=5)
+    assert thin.flags == ("cell thinner than the range of the potential",)
+    assert abs(thin.gamma_isf_mj_m2 - copper.gamma_isf_mj_m2) > 1.0, "which is why"
+    assert copper.flags == ()
+    assert surface("Cu", grid=(5, 5), layers=8, path_points=5).flags == ()

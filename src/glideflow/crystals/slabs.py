@@ -35,6 +35,14 @@ class FaultCell:
     area_angstrom2: float
     tilted: bool
 
+    @property
+    def depth_angstrom(self) -> float:
+        """How much crystal there is between the fault and what else disturbs it: a free surface, or its own image."""
+        if self.tilted:
+            return float(self.cell_angstrom[2, 2])
+        heights = self.positions_angstrom[:, 2]
+        return min(float(np.ptp(heights[half])) for half in (self.upper, ~self.upper))
+
     def atoms(self, element: str) -> Atoms:
         """The unfaulted cell as ASE atoms."""
         from ase import Atoms

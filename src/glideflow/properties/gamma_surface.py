@@ -134,7 +134,12 @@ def gamma_surface(
         symmetry_error_mj_m2=error,
         residual_force_ev_per_angstrom=residual_force,
         unique_points=unique,
-        flags=_flags(grid, landmarks, residual_force > settings.force_tolerance_ev_per_angstrom),
+        flags=_flags(
+            grid,
+            landmarks,
+            kinks=residual_force > settings.force_tolerance_ev_per_angstrom,
+            thin=geometry.cell.depth_angstrom < lattice.cutoff_angstrom,
+        ),
         evaluations=evaluations,
     )
 
@@ -448,8 +453,10 @@ def _root_mean_square(errors: FloatArray) -> float:
     return float(np.sqrt(np.mean(errors**2)))
 
 
-def _flags(grid: FloatArray, landmarks: _Landmarks, kinks: bool) -> tuple[str, ...]:
+def _flags(grid: FloatArray, landmarks: _Landmarks, *, kinks: bool, thin: bool) -> tuple[str, ...]:
     flags = ["not smooth along the normal"] if kinks else []
+    if thin:
+        flags.append("cell thinner than the range of the potential")
     if grid.min() < -1.0:
         flags.append("negative γ")
     if landmarks.isf_mj_m2 is not None and landmarks.isf_mj_m2 < 0:

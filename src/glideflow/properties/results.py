@@ -121,6 +121,7 @@ class GammaSurfaceResult:
         symmetry_error_mj_m2: largest difference found at the random checks of the assumed symmetry.
         residual_force_ev_per_angstrom: largest force along the normal that is left at any point.
         unique_points: grid points that were computed.
+        flags: remarks, e.g. ``cell thinner than the range of the potential``: surfaces or images act on the fault.
         evaluations: engine evaluations made.
     """
 
