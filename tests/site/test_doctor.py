@@ -14,10 +14,11 @@ from typer.testing import CliRunner, Result
 
 from glideflow.cli.app import app
 from glideflow.config.load import settings_from_mapping
-from glideflow.errors import StorageError
+from glideflow.errors import ConfigurationError, StorageError
 from glideflow.site import doctor
 from glideflow.site.check import Check
-from glideflow.site.doctor import Visit, examine, look_at
+from glideflow.site.doctor import Visit, examine, in_force, look_at
+from glideflow.site.profile import Profile
 
 if TYPE_CHECKING:
     from conftest import MakeProgram
@@ -97,6 +98,20 @@ def test_what_the_named_profile_lacks_decides_the_exit_status(site: MakeProgram,
     profile.write_text("- not a mapping\n")
     assert invoke("--profile", "slurm").exit_code == 1
     assert invoke("--profile", "no-such-profile").exit_code == 1
+
+
+def test_what_the_profile_sets_is_part_of_the_configuration(tmp_path: Path) -> None:
+    settings = settings_from_mapping({"engine": {"mpi_ranks": 4, "threads": 1}}, "test")
+    launcher = "{mpi_launcher: [srun, --mpi=pmi2, -n, '{ranks}']}"
+    for config in ({"engine": launcher, "seed": 7}, [f"engine={launcher}", "seed=7"]):
+        found = in_force(settings, Profile(file=tmp_path / "config.yaml", keys={"config": config}))
+        assert found.engine.mpi_launcher == ("srun", "--mpi=pmi2", "-n", "{ranks}")
+        assert (found.engine.mpi_ranks, found.seed) == (4, 7)
+    broken = Profile(file=tmp_path / "config.yaml", keys={"config": {"engine": "{mpi_launcher: [unclosed"}})
+    assert in_force(settings, broken) == settings
+    wrong = Profile(file=tmp_path / "config.yaml", keys={"config": {"engine": "{mpi_lancher: [srun]}"}})
+    with pytest.raises(ConfigurationError, match="did you mean 'mpi_launcher'"):
+        in_force(settings, wrong)
 
 
 @pytest.mark.usefixtures("_without_lammps")

@@ -231,11 +231,17 @@ def _job_lines(what: str, jobs: Sequence[TaskState]) -> Iterator[str]:
     if jobs:
         yield f"{what}: {len(jobs)}"
     for state in jobs[:MOST_LISTED]:
-        number = f", batch job {state.job.scheduler_id}" if state.job and state.job.scheduler_id else ""
-        since = f" since {_moment(state.job.since_s)}" if state.job else ""
-        yield f"  {_title(state)}{since}{number}"
+        yield f"  {_title(state)}{_started(state)}"
     if len(jobs) > MOST_LISTED:
         yield f"  and {len(jobs) - MOST_LISTED} more (all of them with --json)"
+
+
+def _started(state: TaskState) -> str:
+    """When a job was started; one in a queue has a number, which its mark loses when it starts on its node."""
+    if state.job is None:
+        return ""
+    what = f"submitted as batch job {state.job.scheduler_id}" if state.job.scheduler_id else "started"
+    return f", {what} at {_moment(state.job.since_s)}"
 
 
 def _hints(states: RunStates) -> Iterator[str]:

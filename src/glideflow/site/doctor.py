@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from glideflow.config.load import settings_from_mapping
 from glideflow.config.run import RunSettings
 from glideflow.errors import GlideflowError
 from glideflow.progress import Progress, silent
@@ -59,12 +61,17 @@ def examine(visit: Visit, slurm: SlurmSite, progress: Progress = silent) -> tupl
 
     Args:
         visit: what is looked at.
-        slurm: what Slurm says of itself, from `glideflow.site.slurm.look_at_slurm`.
+        slurm: what Slurm says of itself, from `look_at`.
         progress: told what is being looked at.
+
+    Raises:
+        ConfigurationError: the profile that is named sets values which make no configuration that can be run.
     """
+    profile = _profile(visit, slurm)
+    if visit.profile and isinstance(profile, Profile):
+        visit = replace(visit, settings=in_force(visit.settings, profile))
     run = _resolved(visit)
     resolved = run if isinstance(run, ResolvedRun) else None
-    profile = _profile(visit, slurm)
     engine = visit.settings.engine
     uses_lammps = resolved is None or any(potential.engine == "lammps" for potential in resolved.potentials)
     elements = sorted({potential.element for potential in resolved.potentials}) if resolved else []
@@ -89,6 +96,25 @@ def examine(visit: Visit, slurm: SlurmSite, progress: Progress = silent) -> tupl
         progress(area, number, len(parts))
         checks += _guarded(area, part)
     return tuple(checks)
+
+
+def in_force(settings: RunSettings, profile: Profile) -> RunSettings:
+    """The configuration with the values that a profile sets, e.g. the MPI launcher of a site.
+
+    Raises:
+        ConfigurationError: the values make no configuration that can be run.
+    """
+    merged = _merged(settings.model_dump(mode="json"), profile.configuration)
+    return settings_from_mapping(merged, f"the configuration with what {profile.file} sets")
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with changes, nested mappings key by key, as Snakemake merges configurations."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def look_at(visit: Visit) -> SlurmSite:

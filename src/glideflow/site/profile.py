@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ class Profile:
     def accounts(self) -> tuple[str, ...]:
         """Accounts that its jobs go to."""
         return tuple(part for part in re.split(r"[,\s]+", self.default_resources.get("slurm_account", "")) if part)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Values of the run's configuration that it sets, as ``snakemake --config`` would; unreadable ones left out."""
+        values: dict[str, Any] = {}
+        for key, text in _pairs(self.keys.get("config")).items():
+            with suppress(yaml.YAMLError, RecursionError, ValueError):
+                values[key] = yaml.safe_load(text)
+        return values
 
     def text(self, key: str, default: str = "") -> str:
         """A value as text."""
