@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.eam import EAM
@@ -16,7 +17,8 @@ from scipy.optimize import brentq, minimize_scalar
 from glideflow.config.lattice import LatticeSettings
 from glideflow.engines.ase_calculator import AseEngine
 from glideflow.engines.lammps import LammpsEngine
-from glideflow.errors import ConvergenceError, PropertyError
+from glideflow.engines.protocol import Session
+from glideflow.errors import ConvergenceError, EngineError, PropertyError
 from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential, PotentialFile
 from glideflow.properties.lattice import relax_lattice
@@ -106,6 +108,40 @@ def test_ground_state_is_the_metals_own(
     assert energies[potential.structure] == found.energy_ev_per_atom == min(energies.values())
     assert found.residual_stress_gpa < 1e-6
     assert found.evaluations > 0
+
+
+class _WithoutHcp:
+    """LAMMPS, but for cells of four atoms in an orthorhombic cell, which it refuses."""
+
+    def __init__(self, engine: LammpsEngine) -> None:
+        self._engine = engine
+        self.name, self.version = engine.name, engine.version
+
+    def open(self, potential: Potential, atoms: Atoms) -> Session:
+        if len(atoms) == 4 and np.ptp(atoms.cell.lengths()) > 0.1:
+            raise EngineError("refused")
+        return self._engine.open(potential, atoms)
+
+
+def test_no_ground_state_is_claimed_while_a_competitor_is_unknown(
+    lammps_engine: LammpsEngine, wheel_potential: WheelPotential
+) -> None:
+    engine = _WithoutHcp(lammps_engine)
+    copper = relax_lattice(engine, wheel_potential("Cu"), LatticeSettings())
+    assert (copper.ground_state, copper.energy_hcp_ev_per_atom) == ("", None)
+    bcc = relax_lattice(engine, replace(wheel_potential("Cu"), structure="bcc"), LatticeSettings())
+    assert bcc.ground_state == "fcc", "lower than bcc in any case"
+
+
+def test_competitors_need_not_meet_the_stress_tolerance(
+    lammps_engine: LammpsEngine, wheel_potential: WheelPotential
+) -> None:
+    """It is for what is computed on the lattice; a kink of the potential at a competitor's minimum costs no energy."""
+    hcp = replace(wheel_potential("Cu"), structure="hcp")
+    tolerance_gpa = 2 * relax_lattice(lammps_engine, hcp, LatticeSettings()).residual_stress_gpa  # cubic ones keep more
+    found = relax_lattice(lammps_engine, hcp, LatticeSettings(stress_tolerance_gpa=tolerance_gpa))
+    assert found.energy_fcc_ev_per_atom is not None
+    assert found.energy_bcc_ev_per_atom is not None
 
 
 def test_a_crystal_without_a_minimum_is_a_property_error(lammps_engine: LammpsEngine) -> None:

@@ -17,14 +17,18 @@ from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
 from glideflow.units import EV_PER_A3_TO_GPA
 
+_COMPARED_STRESS_GPA = 0.1
+"""Residual stress at which energies of structures may be compared: σ²V/2C is then some µeV per atom."""
+
 
 def relax_lattice(
     engine: Engine, potential: Potential, settings: LatticeSettings, progress: Progress = silent
 ) -> LatticeResult:
     """Lattice constants of zero stress and the energy there.
 
-    The energy is scanned over the lattice constant (c/a ideal for hcp), and the lowest local minimum is refined
-    to zero stress; hcp relaxes a and c together (its internal coordinates are fixed by symmetry).
+    The energy is scanned over the lattice constant (hcp at the c/a of the element's reference state, ideal where that
+    is not hcp), and the lowest local minimum is refined to zero stress; hcp relaxes a and c together (its internal
+    coordinates are fixed by symmetry).
 
     Raises:
         PropertyError: the potential has no bound crystal of this structure in the scanned range.
@@ -34,9 +38,13 @@ def relax_lattice(
     progress("lattice", 0, 1 + len(others))
     relaxed = _relax(engine, potential, potential.structure, settings)
     energies = {potential.structure: relaxed.energy_ev_per_atom}
+    all_known = True
     for done, structure in enumerate(others, start=1):
         progress("lattice", done, 1 + len(others))
-        energies |= _energy_if_bound(engine, potential, structure, settings)
+        try:
+            energies |= _energy_if_bound(engine, potential, structure, settings)
+        except (ConvergenceError, EngineError):
+            all_known = False
     progress("lattice", 1 + len(others), 1 + len(others))
     return LatticeResult(
         structure=potential.structure,
@@ -45,7 +53,7 @@ def relax_lattice(
         energy_ev_per_atom=relaxed.energy_ev_per_atom,
         residual_stress_gpa=relaxed.residual_stress_gpa,
         cutoff_angstrom=relaxed.cutoff_angstrom,
-        ground_state=min(energies, key=lambda name: energies[name]) if others else "",
+        ground_state=_ground_state(potential.structure, energies, all_known) if others else "",
         energy_fcc_ev_per_atom=energies.get("fcc"),
         energy_bcc_ev_per_atom=energies.get("bcc"),
         energy_hcp_ev_per_atom=energies.get("hcp"),
@@ -84,10 +92,18 @@ class _Probe:
 def _energy_if_bound(
     engine: Engine, potential: Potential, structure: Structure, settings: LatticeSettings
 ) -> dict[Structure, float]:
+    accepted_gpa = max(settings.stress_tolerance_gpa, _COMPARED_STRESS_GPA)
+    tolerant = settings.model_copy(update={"stress_tolerance_gpa": accepted_gpa})
     try:
-        return {structure: _relax(engine, potential, structure, settings).energy_ev_per_atom}
-    except (PropertyError, ConvergenceError, EngineError):
+        return {structure: _relax(engine, potential, structure, tolerant).energy_ev_per_atom}
+    except PropertyError:
         return {}  # a competing structure that is not bound cannot be the ground state
+
+
+def _ground_state(own: Structure, energies: dict[Structure, float], all_known: bool) -> str:
+    """The structure of lowest energy; empty where one of unknown energy might lie below the potential's own."""
+    lowest = min(energies, key=lambda name: energies[name])
+    return lowest if all_known or lowest != own else ""
 
 
 def _relax(engine: Engine, potential: Potential, structure: Structure, settings: LatticeSettings) -> _Relaxed:

@@ -20,8 +20,9 @@ class LatticeResult:
         energy_ev_per_atom: energy of the relaxed crystal on the potential's own zero.
         residual_stress_gpa: largest stress component that is left.
         cutoff_angstrom: range of the potential.
-        ground_state: which of fcc, bcc and hcp has the lowest energy; empty if not compared.
-        energy_fcc_ev_per_atom: energy of the relaxed fcc crystal; None if not compared or not bound.
+        ground_state: which of fcc, bcc and hcp has the lowest energy, of those that could be relaxed; empty if not
+            compared, or if ``structure`` is the lowest of them but another one, though bound, could not be relaxed.
+        energy_fcc_ev_per_atom: energy of the relaxed fcc crystal; None if not compared, not bound or not relaxed.
         energy_bcc_ev_per_atom: the same for bcc.
         energy_hcp_ev_per_atom: the same for hcp.
         evaluations: engine evaluations made.

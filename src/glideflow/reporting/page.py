@@ -250,7 +250,7 @@ def _lattice_facts(entry: LibraryEntry) -> tuple[tuple[str, str], ...]:
         ("lattice", f"a = {number(result.a_angstrom, 4)} Å{axial}"),
         ("energy", f"{number(result.energy_ev_per_atom, 4)} eV/atom on the potential's own zero"),
         ("energies by structure", f"{', '.join(compared)} eV/atom" if compared else "not compared"),
-        ("ground state", result.ground_state or "not compared"),
+        ("ground state", result.ground_state or ("not known" if compared else "not compared")),
         ("range of the potential", f"{significant(result.cutoff_angstrom)} Å"),
     )
 
