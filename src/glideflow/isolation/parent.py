@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import psutil
 
-from glideflow.errors import StorageError, TerminatedError
+from glideflow.errors import DependencyError, StorageError, TerminatedError
 from glideflow.isolation.child import FAILURE_FILE, PRIVATE_PREFIX, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
 from glideflow.isolation.outcome import KILLED, Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
@@ -76,6 +76,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     Raises:
         StorageError: the scratch folder cannot be written.
+        DependencyError: the launcher cannot be started.
         TerminatedError: the child was ended by SIGTERM.
     """
     payload = pickle.dumps((task.function, dict(task.arguments), task.wants_progress))
@@ -125,14 +126,21 @@ def _spawn(task: Task, folder: Path, temporary: Path, log: IO[bytes]) -> subproc
     command = [*task.launcher, sys.executable, "-P", "-m", "glideflow.isolation.child", str(folder)]
     environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(task.threads)) | {"TMPDIR": str(temporary)}
     environment |= launch_environment() if task.launcher else {}
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,  # the lifeline: it closes when this process ends, however it ends
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # the lifeline: it closes when this process ends, however it ends
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise DependencyError(
+            f"{command[0]} cannot be started: {error.strerror}",
+            expected="a program on the PATH that starts processes",
+            next_step="correct engine.mpi_launcher; `glideflow doctor` tries it with two ranks",
+        ) from error
 
 
 @dataclass
