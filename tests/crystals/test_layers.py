@@ -122,3 +122,14 @@ def test_of_equal_spacings_the_same_one_is_cut_whatever_the_lattice_constants() 
         across = (positions[numbers == 0] - positions[numbers == -1])[0, :2] @ np.linalg.inv(layers.in_plane_angstrom)
         steps.append(across % 1.0)
     np.testing.assert_allclose(steps, np.broadcast_to(steps[0], (60, 2)), atol=1e-6)
+
+
+def test_a_plane_of_high_indices_has_its_rectangular_period() -> None:
+    """Third slip plane of bcc beside (110) and (112): the line [-7 5 -2] is nine primitive vectors long."""
+    settings = SlipSystemSettings(name="bcc_134", structure="bcc", plane=(1, 3, 4), direction=(1, 1, -1))
+    layers = layered_crystal(crystal("bcc", 3.0), slip_system(settings))
+    assert layers.period_angstrom == pytest.approx([1.5 * np.sqrt(3), 3.0 * np.sqrt(78)])
+    assert np.linalg.det(layers.in_plane_angstrom) * layers.repeat_angstrom[2] == pytest.approx(27.0 / 2)
+    assert len(rectangular_points(layers)) * 27.0 / 2 == pytest.approx(
+        layers.period_angstrom.prod() * layers.repeat_angstrom[2]
+    )

@@ -10,7 +10,7 @@ from glideflow.crystals.lattices import Crystal, FloatArray, IntArray
 from glideflow.crystals.slip_systems import Frame, SlipSystem, frame, shortest_lattice_vector
 from glideflow.errors import SlipSystemError
 
-_SEARCH = 6
+_SEARCH = 12
 """Largest coefficient of primitive vectors tried in searches for lattice vectors."""
 _TOLERANCE = 1e-6
 
@@ -149,7 +149,8 @@ def _perpendicular_period(plane_vectors: FloatArray, system: SlipSystem) -> floa
     along_y = plane_vectors[(np.abs(plane_vectors[:, 0]) < _TOLERANCE) & (plane_vectors[:, 1] > _TOLERANCE)]
     if not len(along_y):
         raise SlipSystemError(
-            f"slip system {system.name!r}: no lattice vector of {system.label} is perpendicular to the Burgers vector",
+            f"slip system {system.name!r}: no lattice vector of {system.label} is perpendicular to the Burgers vector, "
+            f"up to {_SEARCH} primitive vectors in each direction",
             expected="a plane with a rectangular period",
             next_step="choose a plane whose edge dislocation has a straight periodic line",
         )
