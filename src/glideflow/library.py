@@ -76,7 +76,8 @@ def merge(
 
     Raises:
         MissingResultsError: more files are missing than accepted, or all of them are.
-        StorageError: two files hold the same property of the same potential.
+        StorageError: two files hold the same property of the same potential, or properties of one id that were
+            computed with different parameter files.
     """
     accepted = settings.library.accept_missing_percent if accept_missing_percent is None else accept_missing_percent
     expected = list(dict.fromkeys(paths))
@@ -122,7 +123,20 @@ class _Gathered:
                 expected="one file per property of a potential",
                 next_step="remove the stale one",
             )
+        self._refuse_other_files(path, stage)
         self.stages[stage.potential.id].append(stage)
+
+    def _refuse_other_files(self, path: Path, stage: StageRecord) -> None:
+        """Properties of one id that were computed with different parameter files belong to different potentials."""
+        own = stage.potential.sha256  # empty where a file could not be read: such a record holds no numbers
+        for other in self.stages[stage.potential.id]:
+            if own and other.potential.sha256 not in ("", own):
+                raise StorageError(
+                    f"{path} and {self._origin[stage.potential.id, other.record_name]} were computed with different "
+                    f"files of {stage.potential.id}",
+                    expected="all properties of a potential from the same parameter files",
+                    next_step="compute the older one again",
+                )
 
 
 def missing_result(path: Path, reason: str) -> MissingResult:
@@ -147,7 +161,7 @@ def _refuse_too_many(missing: Sequence[MissingResult], expected: int, accepted: 
     percent = 100 * len(missing) / max(expected, 1)
     acceptable = math.ceil(10 * percent) / 10
     raise MissingResultsError(
-        f"{len(missing)} of {expected} results ({percent:.2g} %) are missing: {', '.join(named)}{more}"
+        f"{len(missing)} of {expected} results ({percent:.3g} %) are missing: {', '.join(named)}{more}"
         + (f"\n  the first: {missing[0].reason}" if missing else ""),
         expected=f"at most {accepted:g} % missing (library.accept_missing_percent), and at least one result",
         next_step=f"compute what is missing: {rerun_command}\n"

@@ -62,7 +62,7 @@ def test_every_problem_is_reported_at_once_in_the_order_of_lines(tmp_path: Path)
     ("text", "found", "expected"),
     [
         ("gamma_surface: {layers: 2}", "found 2", "greater than or equal to 4"),
-        ("gamma_surface: {layers: many}", "found 'many'", "a valid integer"),
+        ("gamma_surface: {layers: many}", "found 'many'", "an integer"),
         ("peierls_stress: {cut: broad}", "found 'broad'", "'wide' or 'narrow'"),
         ("properties: [latice]", "found 'latice'", "did you mean lattice?"),  # codespell:ignore latice
         ("potentials: {select: {elements: [Xx]}}", "found 'Xx'", "'Al', 'Au'"),
@@ -114,6 +114,39 @@ def test_contradictions_between_valid_values_are_refused(text, key, expected, tm
     message = refused(text, tmp_path)
     assert key in message
     assert expected in message
+
+
+def test_contradictions_are_told_together_with_unknown_keys(tmp_path: Path) -> None:
+    text = "peierls_stress:\n  burger_vectors: 3\ngamma_surface:\n  grid: [30, 31]\n"
+    message = refused(text, tmp_path)
+    assert ": 2 problems" in message
+    assert "line 2, peierls_stress.burger_vectors: unknown key 'burger_vectors'" in message
+    assert "line 4, gamma_surface.grid[0]: found 30" in message
+
+
+def test_a_section_with_an_impossible_value_is_not_compared_with_defaults(tmp_path: Path) -> None:
+    # The default initial stress is above 0.05 MPa, but it is not what this file asks for.
+    text = "peierls_stress: {initial_stress_mpa: -1, maximum_stress_mpa: 0.05}\ngamma_surface: {grid: [30, 31]}\n"
+    message = refused(text, tmp_path)
+    assert ": 2 problems" in message
+    assert "initial_stress_mpa: found -1" in message
+    assert "grid[0]: found 30" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: abc", "expected: an integer\n"),
+        ("seed: 1.5", "expected: an integer\n"),
+        ("engine: {time_limit_s: long}", "expected: a number\n"),
+        (
+            "slip_systems: [{name: s, structure: fcc, plane: [1, 1], direction: [1, 1, 0]}]",
+            "expected: at least 3 values\n",
+        ),
+    ],
+)
+def test_expectations_are_said_in_plain_words(text: str, expected: str, tmp_path: Path) -> None:
+    assert expected in refused(text, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,13 @@ def test_a_file_here_goes_before_a_bundled_one(tmp_path: Path, small_files: Any)
     assert here.files[0].path == tmp_path / "Cu_u3.eam"
 
 
+def test_a_folder_is_not_proposed_in_place_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "Cu.folder").mkdir()
+    message = refused("Cu", "eam/alloy", "* * Cu.folder Cu", folder=tmp_path)
+    assert "is a folder" in message
+    assert "did you mean Cu.folder" not in message
+
+
 def test_every_bundled_potential_can_be_typed() -> None:
     for potential in load_bundled().potentials:
         names = [file.path.name for file in potential.files]

@@ -265,15 +265,19 @@ def _checked_character(character: str) -> str:
 
 
 def _refuse_unwritable(output: Path) -> None:
-    """Find out before computing that the result could not be written."""
-    import os
+    """Find out before computing that the result could not be written: hours of work must not end in that."""
+    import tempfile
 
-    folder = output.parent
-    while not folder.exists():
-        folder = folder.parent
-    if output.is_dir() or not os.access(folder, os.W_OK):
+    reason = "a folder of this name is there" if output.is_dir() else ""
+    try:
+        # Permissions do not tell: root passes them all, and a read-only file system passes them too.
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
         raise ConfigurationError(
-            f"{output} cannot be written",
+            f"{output} cannot be written: {reason}",
             expected="a file in a folder with write permission",
             next_step="choose another --output, or mend the permissions",
         )

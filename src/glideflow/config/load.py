@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,12 +116,40 @@ def settings_from_yaml(document: YamlText) -> RunSettings:
     try:
         settings = RunSettings.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(detail, data) for detail in error.errors(include_url=False)]
-        raise configuration_error(document, problems) from error
+        details = error.errors(include_url=False)
+        problems = [_problem(detail, data) for detail in details]
+        raise configuration_error(document, [*problems, *_contradictions_beside(details, data)]) from error
     contradictions = consistency_problems(settings)
     if contradictions:
         raise configuration_error(document, contradictions)
     return settings
+
+
+def _contradictions_beside(details: Sequence[Mapping[str, Any]], data: Mapping[str, object]) -> tuple[Problem, ...]:
+    """Contradictions in the sections that are valid but for unknown keys, so that one look shows everything.
+
+    A section with an impossible value is left out: what its other values have to agree with is not known.
+    """
+    kept = copy.deepcopy(dict(data))
+    invalid = {detail["loc"][0] for detail in details if detail["type"] != "extra_forbidden"}
+    for key in invalid:
+        kept.pop(key, None)
+    for detail in details:
+        if detail["loc"][0] not in invalid:
+            _remove(kept, _locate(tuple(detail["loc"]), data).path)
+    try:
+        settings = RunSettings.model_validate(kept)
+    except ValidationError:
+        return ()
+    return tuple(problem for problem in consistency_problems(settings) if problem.path[0] not in invalid)
+
+
+def _remove(data: object, path: KeyPath) -> None:
+    *parents, last = path
+    for parent in parents:
+        data = _child(data, parent)
+    if isinstance(data, dict):
+        data.pop(last, None)
 
 
 def configuration_error(document: YamlText, problems: Iterable[Problem]) -> ConfigurationError:
@@ -192,6 +221,14 @@ def _expectation(detail: Mapping[str, Any]) -> str:
             return "a key `kind` that says which sort it is"
         case "invalid_key":
             return "a key that is text"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "an integer"
+        case "float_parsing" | "float_type":
+            return "a number"
+        case "too_short":
+            return f"at least {context['min_length']} values"
+        case "too_long":
+            return f"at most {context['max_length']} values"
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return message + _closest_choice(detail)
 

@@ -102,7 +102,7 @@ class LammpsSession:
         except Exception as error:
             self._held = None
             raise EngineError(
-                f"{self._label} stopped: {_last_line(error)}",
+                f"{self._label} stopped: {_error_line(error)}",
                 expected="an energy for this configuration",
                 next_step="look for overlapping or lost atoms, and try another accelerator with engine.accelerator",
             ) from error
@@ -136,9 +136,10 @@ class LammpsSession:
             self._communication_cutoff_angstrom = self._lammps.communication_cutoff_angstrom(Path(self._scratch.name))
         except Exception as error:
             raise PotentialError(
-                f"LAMMPS refuses potential {potential.id}: {_last_line(error)}",
-                expected=f"a file that pair_style {potential.pair_style} reads for {potential.element}",
-                next_step="run `glideflow potentials check ID`, and compare pair_coeff with LAMMPS' documentation",
+                f"LAMMPS refuses potential {potential.id}: {_error_line(error)}",
+                expected=f"a pair style that LAMMPS has, and files that {potential.pair_style} reads for {potential.element}",
+                next_step="compare pair_style and pair_coeff with LAMMPS' documentation; "
+                "`glideflow potentials check ID` checks the files of a potential that has an id",
             ) from error
 
     def _create_atoms(self, points: FloatArray) -> None:
@@ -302,6 +303,8 @@ def _largest_move(points: FloatArray, held: FloatArray) -> float:
     return float(np.sqrt(np.max(np.sum((points - held) ** 2, axis=1))))
 
 
-def _last_line(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
+    """What LAMMPS says is wrong; after it may come the input line at which it happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    said = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+    return said[0] if said else type(error).__name__

@@ -170,7 +170,7 @@ def _no_file(word: str, path: Path) -> PotentialError:
     with suppress(OSError, ValueError, DependencyError):
         names = [entry.name for folder in (wheel_folder(), path.parent) for entry in folder.iterdir()]
         is_folder = path.is_dir()
-    close = did_you_mean(path.name, names)
+    close = did_you_mean(path.name, [name for name in names if name != path.name])
     return PotentialError(
         f"the potential file {word!r:.300} " + ("is a folder" if is_folder else "does not exist"),
         expected=f"a file {path!s:.400}, or the name of one that ships with LAMMPS",
