@@ -18,7 +18,7 @@ trap 'rm -rf "$fetched"' EXIT
 
 "$python" -m venv "$environment"
 pip=("$environment/bin/python" -m pip --disable-pip-version-check)
-"${pip[@]}" wheel --quiet --require-hashes --no-deps --wheel-dir "$fetched" --requirement "$LOCK"
+"${pip[@]}" wheel --quiet --use-pep517 --require-hashes --no-deps --wheel-dir "$fetched" --requirement "$LOCK"
 # Neither an index nor a folder of pip's configuration: only what has just been compared with its hashes.
 PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS="$fetched" "${pip[@]}" install --quiet --no-index ".[$EXTRAS]"
 "${pip[@]}" check
