@@ -160,3 +160,14 @@ def test_table_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(StorageError, match="cannot write"):
         write_table(library, tmp_path / "file" / "library.csv")
+
+
+def test_results_of_different_files_under_one_id_are_refused(tmp_path: Path) -> None:
+    """As after an update of a source, when not everything has been computed again."""
+    updated = replace(COPPER, pair_coeff=("* * 1 2",))
+    with pytest.raises(StorageError, match="different files of Cu_a") as caught:
+        library_of(tmp_path, stage(COPPER, "lattice", LATTICE), stage(updated, "elastic", ELASTIC))
+    assert "0.h5" in caught.value.found
+    unreadable = stage(COPPER, "elastic")
+    unreadable = replace(unreadable, potential=replace(unreadable.potential, sha256=""))
+    assert len(library_of(tmp_path, stage(COPPER, "lattice", LATTICE), unreadable).entries) == 1
