@@ -126,6 +126,16 @@ def test_the_value_does_not_depend_on_how_it_was_searched(
     assert other.peierls_mpa == pytest.approx(iron.peierls_mpa, abs=allowed)
 
 
+def test_what_ends_before_it_has_relaxed_or_glided_is_no_evidence(search: Search, iron: PeierlsStressResult) -> None:
+    """Above the Peierls stress a core creeps for long under small forces: too few evaluations must not make it stable."""
+    hasty = search("Fe", max_evaluations=60, directions=("forward",), start_positions=(0.0,))
+    assert "unconverged" in hasty.curves[0].outcome
+    assert "unconverged steps" in hasty.flags
+    assert hasty.curves[0].stable_mpa <= iron.curves[0].unstable_mpa
+    assert hasty.curves[0].unstable_mpa >= iron.curves[0].stable_mpa
+    assert abs(hasty.peierls_mpa - iron.peierls_mpa) <= hasty.peierls_error_mpa + iron.peierls_error_mpa
+
+
 def test_more_line_periods_change_nothing(search: Search, iron: PeierlsStressResult) -> None:
     double = search("Fe", line_periods=2, directions=("forward",), bracket=0.01, start_positions=(0.0,))
     assert double.atoms == 2 * iron.atoms
