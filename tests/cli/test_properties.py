@@ -1,4 +1,4 @@
-"""What commands on single potentials refuse before they compute."""
+"""What commands on single potentials say to a user who mistypes."""
 
 from __future__ import annotations
 
@@ -41,3 +41,18 @@ def test_an_override_that_makes_no_sense_is_one_message(override: str) -> None:
     assert "expected: " in run.stderr
     assert "next step: " in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_character_that_is_not_implemented_is_refused_before_computing() -> None:
+    command = [sys.executable, "-m", "glideflow", "peierls", "--potential", "W_2001Zhou_W_eam-alloy"]
+    run = subprocess.run([*command, "--character", "screw"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "the dislocation character 'screw'" in run.stderr
+    assert "lattice: 0/" not in run.stderr, "nothing was computed"
+
+
+def test_a_list_without_entries_says_which_metals_there_are() -> None:
+    command = [sys.executable, "-m", "glideflow", "potentials", "list", "--element", "Xx", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+    assert "nothing fits; the sources hold potentials of: Al, Au, " in run.stderr

@@ -354,7 +354,7 @@ def test_wrong_element_is_refused(lammps_engine: LammpsEngine, copper_file: Path
 def test_an_unknown_pair_style_is_told_in_the_words_of_lammps(lammps_engine: LammpsEngine, copper: Potential) -> None:
     with pytest.raises(PotentialError, match="ERROR: Unrecognized pair style 'eam/aloy'") as caught:
         lammps_engine.open(dataclasses.replace(copper, pair_style="eam/aloy"), bulk("Cu", "fcc", a=3.615))
-    assert "a pair style that LAMMPS has" in caught.value.expected
+    assert "a pair style of LAMMPS" in caught.value.expected
 
 
 def test_missing_file_is_refused(lammps_engine: LammpsEngine, tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def list_potentials(
         print(json.dumps([_document(potential, chosen) for potential in shown], indent=2, ensure_ascii=False))
     else:
         _print_table(shown, chosen)
+    if not shown:
+        held = ", ".join(sorted({potential.element for potential in catalogue.potentials.values()})) or "none"
+        print(f"nothing fits; the sources hold potentials of: {held}", file=sys.stderr)
     if catalogue.skipped:
         print(f"{len(catalogue.skipped)} entries cannot be used; --skipped says why", file=sys.stderr)
 

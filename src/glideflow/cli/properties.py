@@ -180,6 +180,7 @@ def _run(
     """Compute a property (and the lattice before it, if need be), write its record, print it."""
     from glideflow.cli.display import progress_display
 
+    character = _checked_character(character)
     settings = settings_from(config, overrides)
     potential = chosen_potential(choice, settings)
     system = _slip_system(settings, potential, slip_system) if name in ("gamma_surface", "peierls_stress") else None
@@ -213,7 +214,7 @@ def _stage(
         settings=settings,
         lattice=lattice,
         slip_system=system,
-        character=_checked_character(character),
+        character=character,
         work=work,
     )
     return run_stage(request, progress)

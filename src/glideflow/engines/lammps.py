@@ -137,7 +137,7 @@ class LammpsSession:
         except Exception as error:
             raise PotentialError(
                 f"LAMMPS refuses potential {potential.id}: {_error_line(error)}",
-                expected=f"a pair style that LAMMPS has, and files that {potential.pair_style} reads for {potential.element}",
+                expected=f"a pair style of LAMMPS, and files that {potential.pair_style} reads for {potential.element}",
                 next_step="compare pair_style and pair_coeff with LAMMPS' documentation; "
                 "`glideflow potentials check ID` checks the files of a potential that has an id",
             ) from error
