@@ -174,6 +174,7 @@ def test_work_folder_that_cannot_be_made(iron: Potential, iron_lattice: StageRec
         ("elastic", {}, "without the lattice record"),
         ("gamma_surface", {"slip_system": None}, "without"),
         ("lattice", {"slip_system": FCC_111}, "for fcc crystals"),
+        ("lattice", {"character": "edge"}, "character 'edge'"),
     ],
 )
 def test_incomplete_requests_are_refused(iron: Potential, name: str, parts: dict[str, Any], found: str) -> None:
@@ -194,6 +195,12 @@ def test_the_lattice_of_another_crystal_is_refused(
     for found, (potential, lattice) in foreign.items():
         with pytest.raises(ConfigurationError, match=re.escape(found)):
             run_stage(request("elastic", potential, lattice=lattice))
+
+
+def test_a_character_that_would_not_be_what_is_computed_is_refused(iron: Potential, iron_lattice: StageRecord) -> None:
+    for character in ("screw", ""):
+        with pytest.raises(ConfigurationError, match=f"character '{character}'"):
+            run_stage(request("peierls_stress", iron, lattice=iron_lattice, character=character))
 
 
 def test_the_same_request_gives_the_same_numbers(iron: Potential, iron_lattice: StageRecord) -> None:

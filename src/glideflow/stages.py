@@ -15,6 +15,7 @@ from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isol
 from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
 from glideflow.records import FAILED, OK, SKIPPED, StageFailure, StageRecord, provenance_of, summary_of
+from glideflow.run import CHARACTERS
 from glideflow.workbench import Workbench, request_key
 
 if TYPE_CHECKING:
@@ -64,11 +65,12 @@ def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord
     run that was started again while a job of a killed run goes on, waits, and then finds what the first has left.
 
     Raises:
-        ConfigurationError: the request itself is incomplete.
+        ConfigurationError: the request itself is incomplete, or its parts contradict each other.
         TerminatedError: the child was ended from outside; nothing is known of the property.
         StorageError: the folder of partial results cannot be written.
     """
     _refuse_incomplete(request)
+    _refuse_contradictory(request)
     if request.lattice is not None and not request.lattice.ok:
         return _record(request, SKIPPED, failure=_upstream_failure(request.lattice))
     with _alone(request, progress):
@@ -238,18 +240,29 @@ def _refuse_incomplete(request: StageRequest) -> None:
             expected=f"{missing} of this potential",
             next_step="give --lattice and --slip-system, or let the command compute what it needs",
         )
-    if request.lattice is not None and not lattice_fits(request.lattice, request.potential):
+
+
+def _refuse_contradictory(request: StageRequest) -> None:
+    """Refuse parts that do not belong together: the record would say something else than what was computed."""
+    own = request.potential
+    if request.lattice is not None and not lattice_fits(request.lattice, own):
         other = request.lattice
         raise ConfigurationError(
-            f"the {request.name} of {request.potential.id} ({request.potential.structure}) was asked for with the "
-            f"{other.property} of {other.potential.id} ({other.potential.structure})",
+            f"the {request.name} of {own.id} ({own.structure}) was asked for with the {other.property} of "
+            f"{other.potential.id} ({other.potential.structure})",
             expected="its own lattice: the same structure, computed with the same potential files",
             next_step="run `glideflow lattice` for this potential, or leave --lattice out",
         )
-    if request.slip_system is not None and request.slip_system.structure != request.potential.structure:
+    if request.slip_system is not None and request.slip_system.structure != own.structure:
         raise ConfigurationError(
             f"slip system {request.slip_system.name} is for {request.slip_system.structure} crystals, "
-            f"{request.potential.id} for {request.potential.structure}",
+            f"{own.id} for {own.structure}",
             expected="a slip system of the potential's structure",
             next_step="choose another one from slip_systems",
+        )
+    if request.character not in (CHARACTERS if request.name == "peierls_stress" else ("",)):
+        raise ConfigurationError(
+            f"the {request.name} was asked for with the dislocation character {request.character!r}",
+            expected=f"{' or '.join(CHARACTERS)} for a Peierls stress, none for other properties",
+            next_step="correct the character of the request",
         )
