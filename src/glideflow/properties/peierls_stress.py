@@ -30,7 +30,7 @@ from glideflow.units import EV_PER_A3_TO_MPA
 from glideflow.workbench import Workbench
 
 _STABLE, _GLIDES, _UNCONVERGED = "stable", "glides", "unconverged"
-_LARGEST_UNCONVERGED_ROW = 4
+_LARGEST_UNCONVERGED_ROW = 8
 _LARGEST_MOVE_ANGSTROM = 0.15
 _JUMP_IN_BURGERS = 0.25
 """A core that moves farther than this between two equilibria has jumped."""
