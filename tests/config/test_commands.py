@@ -67,6 +67,12 @@ def test_plan_as_json_and_as_a_table(repository: Path, tmp_path: Path) -> None:
     assert all(len(line) <= 120 for line in table.splitlines())
 
 
+def test_a_run_without_a_name_is_the_workflows_own(repository: Path, tmp_path: Path) -> None:
+    assert json.loads(glideflow("plan", "--json", folder=repository).stdout)["name"] == "quick"
+    assert "results/quick/" in glideflow("config", "results", folder=repository).stdout
+    assert "results/library/" in glideflow("config", "results", folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (90, "1.5 min"), (7200, "2.0 h"), (345600, "4.0 d")]
 )

@@ -10,6 +10,9 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Show, check and describe configurations.")
 
 OptionalFile = Annotated[Path | None, typer.Argument(help="YAML file; the built-in defaults if not given.")]
+RunFile = Annotated[
+    Path | None, typer.Argument(help="YAML file; config/config.yaml where it exists if not given, as the workflow does.")
+]
 
 
 @app.command()
@@ -58,12 +61,13 @@ def check(
 
 
 @app.command()
-def results(file: OptionalFile = None) -> None:
+def results(file: RunFile = None) -> None:
     """Print where the results of a configuration lie, and which of them exist."""
     from glideflow.config.load import load_settings
     from glideflow.run import LIBRARY_FILE, REPORT_FILE, TABLE_FILE, results_folder
+    from glideflow.runs.commands import run_configuration
 
-    folder = results_folder(load_settings(file))
+    folder = results_folder(load_settings(run_configuration(file)))
     for label, name in (("report", REPORT_FILE), ("library", LIBRARY_FILE), ("table", TABLE_FILE)):
         path = Path(folder, name).resolve()
         typer.echo(f"{label:8s}{path}{'' if path.exists() else '  (not there yet)'}")

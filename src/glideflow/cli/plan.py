@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glideflow.cli.options import ConfigOption
+from glideflow.cli.status import RunConfigOption
 
 if TYPE_CHECKING:
     from glideflow.plan import RuleEstimate, RunPlan
@@ -19,7 +19,7 @@ DAY_S = 86400
 
 
 def plan(
-    config: ConfigOption = None,
+    config: RunConfigOption = None,
     cores: Annotated[int, typer.Option(min=1, help="Cores that the run may use at a time.")] = 2,
     *,
     calibrate: Annotated[
@@ -31,8 +31,9 @@ def plan(
     from glideflow.config.load import load_settings
     from glideflow.plan import earlier_measurements, plan_run
     from glideflow.run import validate_run
+    from glideflow.runs.commands import run_configuration
 
-    run = validate_run(load_settings(config), Path.cwd(), verify=False)
+    run = validate_run(load_settings(run_configuration(config)), Path.cwd(), verify=False)
     estimate = plan_run(run, cores=cores, measurements=earlier_measurements(run) if calibrate else ())
     if as_json:
         _print_json(estimate)
