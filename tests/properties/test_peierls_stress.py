@@ -127,7 +127,7 @@ def test_the_value_does_not_depend_on_how_it_was_searched(
 
 
 def test_what_ends_before_it_has_relaxed_or_glided_is_no_evidence(search: Search, iron: PeierlsStressResult) -> None:
-    """Above the Peierls stress a core creeps for long under small forces: too few evaluations must not make it stable."""
+    """Above the Peierls stress a core creeps for long under small forces, which must not make it stable."""
     hasty = search("Fe", max_evaluations=60, directions=("forward",), start_positions=(0.0,))
     assert "unconverged" in hasty.curves[0].outcome
     assert "unconverged steps" in hasty.flags
