@@ -11,7 +11,8 @@ app = typer.Typer(no_args_is_help=True, help="Show, check and describe configura
 
 OptionalFile = Annotated[Path | None, typer.Argument(help="YAML file; the built-in defaults if not given.")]
 RunFile = Annotated[
-    Path | None, typer.Argument(help="YAML file; config/config.yaml where it exists if not given, as the workflow does.")
+    Path | None,
+    typer.Argument(help="YAML file; config/config.yaml where it exists if not given, as the workflow does."),
 ]
 
 
