@@ -202,6 +202,22 @@ def test_results_outside_the_folder_of_the_workflow_are_found(tmp_path: Path) ->
     assert failures_of(run)["Cu_a lattice"].log == str(tmp_path / "far/results/test/logs/lattice/Cu_a.log")
 
 
+def test_the_configuration_of_the_workflow_is_meant_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    Path("config/config.yaml").write_text(f"name: mine\npotentials:\n  select:\n    ids: [{MISHIN}]\n")
+    run = validate_run(load_settings(Path("config/config.yaml")), tmp_path)
+    record(run, task(run, "lattice", MISHIN), "failed", StageFailure(error_class="Crashed", reason="x"))
+    assert json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)["run"] == "mine"
+    [failed] = json.loads(CliRunner().invoke(app, ["failures", "--json"]).stdout)
+    assert failed["workflow_command"] == f"snakemake --forcerun results/mine/potentials/{MISHIN}/lattice.h5"
+    assert "--config config/config.yaml" in failed["command"]
+    Path("config/config.yaml").unlink()
+    assert json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)["run"] == load_settings(None).name
+
+
 @pytest.fixture
 def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolvedRun:
     """A γ surface that was killed after some of its points."""

@@ -68,7 +68,7 @@ def test_more_than_is_accepted_ends_in_a_message(recorded: Project) -> None:
     for file in list((recorded.root / "results/test/potentials").glob("*/elastic.h5"))[:2]:
         file.unlink()
     text = recorded.refusal("--cores", "1", "--config", ACCEPT, "--", "results/test/library.h5")
-    assert "2 of 12 results (17 %) are missing" in text
+    assert "2 of 12 results (16.7 %) are missing" in text
     assert "at most 10 % missing" in text
     assert "snakemake --configfile results/test/config.yaml" in text
 
@@ -76,5 +76,5 @@ def test_more_than_is_accepted_ends_in_a_message(recorded: Project) -> None:
 def test_an_unreadable_result_is_no_library_by_default(recorded: Project) -> None:
     (recorded.root / LOST).write_bytes(b"\x89HDF\r\n\x1a\n torn")
     text = recorded.refusal("--cores", "1", "--", "results/test/library.h5")
-    assert "1 of 12 results (8.3 %) are missing: Fe_2003Mendelev_Fe_eam-fs peierls_stress.bcc_110.edge" in text
+    assert "1 of 12 results (8.33 %) are missing: Fe_2003Mendelev_Fe_eam-fs peierls_stress.bcc_110.edge" in text
     assert "cannot be opened as HDF5" in text
