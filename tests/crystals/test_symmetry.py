@@ -11,7 +11,7 @@ import pytest
 from glideflow.crystals.lattices import Crystal
 from glideflow.crystals.layers import LayeredCrystal, layered_crystal, stack
 from glideflow.crystals.slip_systems import SlipSystem
-from glideflow.crystals.symmetry import displacement_symmetry, grid_displacements, grid_orbits
+from glideflow.crystals.symmetry import displacement_symmetry, grid_displacements, grid_orbits, senses_are_equivalent
 
 Systems = Callable[[str], tuple[Crystal, SlipSystem]]
 CASES = [
@@ -123,3 +123,13 @@ def test_points_without_partners_on_a_coarse_grid_stay_alone(systems: Systems) -
     values = np.array([energy(point) for point in grid_displacements(layers, (5, 7)).reshape(-1, 2)])
     np.testing.assert_allclose(values, values[orbits], atol=1e-8)
     assert len(np.unique(orbits)) > 35 / 6
+
+
+@pytest.mark.parametrize(
+    ("name", "equivalent"),
+    [("fcc_111", True), ("bcc_110", True), ("hcp_prismatic", True), ("hcp_basal", True), ("bcc_112", False)],
+)
+def test_senses_of_slip(systems: Systems, name: str, equivalent: bool) -> None:
+    perfect, system = systems(name)
+    symmetry = displacement_symmetry(perfect, layered_crystal(perfect, system), "wide")
+    assert senses_are_equivalent(symmetry) is equivalent

@@ -36,7 +36,8 @@ class PeierlsStressSettings(Section):
     maximum_stress_mpa: float = Field(default=5000.0, gt=0)
     """Stress beyond which the search ends with a failure."""
     directions: tuple[Literal["forward", "reverse"], ...] = Field(default=("forward", "reverse"), min_length=1)
-    """Loading directions; the lower of them is the value and their difference enters its error."""
+    """Loading directions; the lower of them is the value. Their difference enters its error, unless the crystal itself
+    distinguishes them (as on {112} of bcc)."""
     start_positions: tuple[float, ...] = Field(default=(0.0, 0.25), min_length=1, max_length=32)
     """Core positions in Burgers vectors from which the unloaded core is relaxed; the lowest energy is kept."""
     start_noise_angstrom: float = Field(default=0.01, ge=0, le=0.2)

@@ -34,6 +34,18 @@ def displacement_symmetry(perfect: Crystal, layers: LayeredCrystal, cut: str) ->
     return np.array(found)
 
 
+def senses_are_equivalent(symmetry: FloatArray) -> bool:
+    """Whether the crystal looks the same for slip forward and backward along the Burgers vector.
+
+    So it does on {111} of fcc, {110} of bcc and the basal and prismatic planes of hcp. On {112} of bcc, for one, it
+    does not: one sense is that of twinning.
+
+    Args:
+        symmetry: (S, 2, 2) from `displacement_symmetry`.
+    """
+    return bool((symmetry[:, 0, 0] < -1.0 + _TOLERANCE).any())
+
+
 def grid_orbits(layers: LayeredCrystal, symmetry: FloatArray, shape: tuple[int, int]) -> NDArray[np.int64]:
     """For each point of a periodic grid over the rectangular period, the first point that is equivalent to it.
 

@@ -17,6 +17,7 @@ from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.crystals.dislocations import DislocationCell, DislocationSize, edge_dislocation
 from glideflow.crystals.layers import layered_crystal
 from glideflow.crystals.slip_systems import SlipSystem
+from glideflow.crystals.symmetry import displacement_symmetry, senses_are_equivalent
 from glideflow.engines.protocol import Engine, FloatArray
 from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.potentials.record import Potential
@@ -72,7 +73,9 @@ def peierls_stress(
         loader = _Loader(problem, cell, settings, workbench or Workbench(None), progress)
         unloaded, start_energies = _relax_starts(loader, lattice, system, settings, seed)
         searches = [_search(loader, unloaded, direction, settings) for direction in settings.directions]
-    return _assemble(loader, system, searches, start_energies)
+    layers = layered_crystal(lattice.crystal, system)
+    symmetric = senses_are_equivalent(displacement_symmetry(lattice.crystal, layers, settings.cut))
+    return _assemble(loader, system, searches, start_energies, symmetric=symmetric)
 
 
 def _dislocation_cell(
@@ -402,12 +405,16 @@ def _assemble(
     system: SlipSystem,
     searches: list[_Search],
     start_energies: FloatArray,
+    *,
+    symmetric: bool,
 ) -> PeierlsStressResult:
     cell, settings, resolution_mpa = loader.cell, loader.settings, loader.resolution_mpa
     decisive = min(searches, key=lambda search: search.curve.peierls_mpa)
     values = [search.curve.peierls_mpa for search in searches]
     bracket = (decisive.curve.unstable_mpa - decisive.curve.stable_mpa) / 2
-    history = max(max(values) - min(values), _jump_mpa(decisive.curve))
+    difference = max(values) - min(values)
+    # Between directions that the crystal distinguishes, the difference is physics and no error.
+    history = max(difference if symmetric else 0.0, _jump_mpa(decisive.curve))
     upper_bound = decisive.curve.stable_mpa <= 2 * resolution_mpa
     value = max(decisive.curve.unstable_mpa, 2 * resolution_mpa) if upper_bound else decisive.curve.peierls_mpa
     return PeierlsStressResult(
@@ -433,7 +440,10 @@ def _assemble(
         core_unloaded=decisive.unloaded,
         core_at_peak=decisive.at_peak,
         curves=tuple(search.curve for search in searches),
-        flags=_flags(searches, upper_bound, history, value, loader),
+        flags=(
+            *_flags(searches, upper_bound, history, value, loader),
+            *(("easier in one direction",) if not symmetric and difference > _HISTORY_FLAG * value else ()),
+        ),
         evaluations=loader.evaluations,
     )
 

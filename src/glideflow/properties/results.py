@@ -234,8 +234,9 @@ class PeierlsStressResult:
             is not in it.
         is_upper_bound: whether the core glides at the smallest stress that the method resolves.
         bracket_mpa: half of the interval between stable and unstable.
-        history_mpa: what depends on the way of loading: the difference between the directions, or the stress
-            between a jump of the core to another equilibrium close below the value and the value itself.
+        history_mpa: what depends on the way of loading: the difference between the directions where the crystal
+            makes none, or the stress between a jump of the core to another equilibrium close below the value and the
+            value itself.
         resolution_mpa: stress whose driving force on one line period equals the force tolerance.
         force_tolerance_ev_per_angstrom: largest force component of what counts as an equilibrium; larger than asked
             for where kinks of the potential keep the unloaded core from it (flagged).
@@ -249,7 +250,8 @@ class PeierlsStressResult:
         core_unloaded: core at zero stress.
         core_at_peak: core at the highest stable stress of the decisive direction.
         curves: one loading curve per direction.
-        flags: remarks, e.g. ``upper bound``, ``unconverged steps``.
+        flags: remarks, e.g. ``upper bound``, ``unconverged steps``, or ``easier in one direction`` where the crystal
+            distinguishes the directions (see the curves for both values).
         evaluations: engine evaluations made.
     """
 
