@@ -54,14 +54,22 @@ class AseSession:
 
     @property
     def cutoff_angstrom(self) -> float:
-        """Range that the calculator states, as an attribute or a parameter under one of the usual names, else 6 Å."""
+        """Range that the calculator states, as an attribute or a parameter under one of the usual names.
+
+        Where it states none, 6 Å are assumed: give such a calculator an attribute ``cutoff`` if its range is longer,
+        as that of message-passing networks is, since rigid blocks take their thickness from here.
+        """
         calculator = self._atoms.calc
         stated = getattr(calculator, "parameters", None) or {}
         values = [getattr(calculator, name, stated.get(name)) for name in _CUTOFF_NAMES]
         return next((float(v) for v in values if isinstance(v, int | float) and v > 0), _DEFAULT_CUTOFF_ANGSTROM)
 
     def evaluate(self, positions_angstrom: FloatArray, cell_angstrom: FloatArray | None = None) -> Evaluation:
-        """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`."""
+        """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`.
+
+        Whether values depend on earlier evaluations by their rounding is the calculator's affair: one that keeps
+        neighbour lists over small moves gives the same values to 1e-13 eV, not bit by bit, whatever cell is given.
+        """
         if cell_angstrom is not None:
             self._atoms.set_cell(cell_angstrom, scale_atoms=False)
         self._atoms.set_positions(positions_angstrom)
