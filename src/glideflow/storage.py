@@ -3,12 +3,14 @@
 A record is a frozen dataclass whose field names carry their units. Each field becomes a data set with an attribute
 ``unit``; a nested record becomes a group, a tuple of records a group of numbered groups. A file is written to a
 temporary name in the same folder and renamed, so that a reader never sees half of one. Nothing in a file depends on
-when or where it was written: the same record gives the same bytes.
+when or where it was written: the same record gives the same bytes. At its end stands the digest of everything before,
+so that a change of a single byte is noticed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import types
 import typing
@@ -31,7 +33,13 @@ _VERSION = "schema_version"
 _RECORD = "record"
 _SEQUENCE = "tuple of records"
 _ORDER = "@order"
+_SEAL = b"\nglideflow sha256 "
+_SEAL_BYTES = len(_SEAL) + 65
+_SUPERBLOCK_BYTES = 48
 _LARGEST_FILE_BYTES = 4 * 2**30
+
+_DAMAGE = (AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+"""What h5py and the constructors of records raise on damaged files."""
 
 R = TypeVar("R")
 
@@ -100,19 +108,16 @@ def read_record(path: Path, expected: type[R]) -> R:
     Raises:
         StorageError: the file is missing, truncated, not HDF5, of another kind or schema version, or lacks a field.
     """
-    with _open_file(path) as file:
+    with _open_file(path) as file, _refusing_damage(path, f"a complete {expected.__name__}"):
         _refuse_foreign(path, file, expected)
-        try:
-            return typing.cast(R, _read_fields(file, expected))
-        except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
-            raise _damaged(path, expected, error) from error
+        return typing.cast(R, _read_fields(file, expected))
 
 
 def peek(path: Path, expected: type, *names: str) -> tuple[str, ...]:
     """Single texts of a record, without reading the rest of it.
 
-    With h5py's low-level interface this takes 0.1 ms a file, against 0.4 ms with `h5py.File` and 8 ms for the whole
-    record of a Peierls stress: what a look at thousands of files needs.
+    With h5py's low-level interface this takes 0.2 ms a file, its digest included, against 0.4 ms with `h5py.File` and
+    8 ms for the whole record of a Peierls stress: what a look at thousands of files needs.
 
     Args:
         path: the file.
@@ -127,19 +132,21 @@ def peek(path: Path, expected: type, *names: str) -> tuple[str, ...]:
     """
     import h5py
 
+    whole = f"a complete {expected.__name__}"
     try:
+        _refuse_changed(path)
         file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)
         try:
             if _is_current(file, expected):
                 return tuple(_text_at(file, name) for name in names)
         finally:
             file.close()
-    except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+    except _DAMAGE as error:
         with _open_file(path):  # says why, if the file as a whole is the reason
-            raise _damaged(path, expected, error) from error
-    with _open_file(path) as foreign:
+            raise _damaged(path, whole, error) from error
+    with _open_file(path) as foreign, _refusing_damage(path, whole):
         _refuse_foreign(path, foreign, expected)
-    raise _damaged(path, expected, TypeError("its schema is written in an unknown way"))
+        raise TypeError("its schema is written in an unknown way")
 
 
 def _is_current(file: Any, expected: type) -> bool:  # noqa: ANN401 - h5py ships no types
@@ -177,7 +184,7 @@ def describe(path: Path) -> Iterator[tuple[str, str, str]]:
     import h5py
 
     rows: list[tuple[str, str, str]] = []
-    with _open_file(path) as file:
+    with _open_file(path) as file, _refusing_damage(path, "an HDF5 file"):
         rows += [(f"@{name}", "", str(value)) for name, value in file.attrs.items()]
 
         def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
@@ -202,7 +209,44 @@ def _new_file(path: Path) -> Iterator[h5py.File]:
         file.flush()
         image: bytes = file.id.get_file_image()
     with replacing(path) as temporary:
-        temporary.write_bytes(image)
+        temporary.write_bytes(image + _seal(image))
+
+
+def _seal(image: bytes) -> bytes:
+    """What follows an HDF5 file that this package wrote: the digest of everything before.
+
+    HDF5 itself notices few changed bytes, never one in a number, and on some it does not come back. It passes over
+    what stands behind its own end, and cuts it off when another program changes the file.
+    """
+    return _SEAL + hashlib.sha256(image).hexdigest().encode() + b"\n"
+
+
+def _refuse_changed(path: Path) -> None:
+    """Raise if something other than the seal of the file follows its HDF5 part; none at all is another program's."""
+    with path.open("rb") as stream:
+        end = _hdf5_end(stream.read(_SUPERBLOCK_BYTES))
+        stream.seek(0)
+        digest = hashlib.sha256()
+        while end > 0 and (block := stream.read(min(end, 2**20))):
+            digest.update(block)
+            end -= len(block)
+        rest = stream.read(_SEAL_BYTES + 1)
+    if rest and rest != _SEAL + digest.hexdigest().encode() + b"\n":
+        raise StorageError(
+            f"{path} is damaged: its content is not what was written",
+            expected="the HDF5 file whose SHA-256 stands at its end",
+            next_step="delete the file and run its step again",
+        )
+
+
+def _hdf5_end(superblock: bytes) -> int:
+    """Where HDF5 says that a file of the kind that h5py writes ends, 8 EiB for any other file.
+
+    Source: HDF5 File Format Specification 3.0, superblock version 0: signature, version, ..., end-of-file address.
+    """
+    if len(superblock) < _SUPERBLOCK_BYTES or superblock[:9] != b"\x89HDF\r\n\x1a\n\0":
+        return 2**63
+    return int.from_bytes(superblock[40:48], "little")
 
 
 @contextmanager
@@ -214,6 +258,7 @@ def _open_file(path: Path) -> Iterator[h5py.File]:
     if path.stat().st_size > _LARGEST_FILE_BYTES:
         raise StorageError(f"{path} has {path.stat().st_size} bytes", expected="a result file of at most 4 GiB")
     try:
+        _refuse_changed(path)
         file = h5py.File(path, "r")
     except OSError as error:
         raise StorageError(
@@ -225,10 +270,18 @@ def _open_file(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _damaged(path: Path, expected: type, error: Exception) -> StorageError:
+@contextmanager
+def _refusing_damage(path: Path, whole: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise _damaged(path, whole, error) from error
+
+
+def _damaged(path: Path, whole: str, error: Exception) -> StorageError:
     return StorageError(
         f"{path} is damaged: {error}",
-        expected=f"a complete {expected.__name__} of schema version {SCHEMA_VERSION}",
+        expected=f"{whole} of schema version {SCHEMA_VERSION}",
         next_step="delete the file and run its step again",
     )
 
@@ -308,12 +361,46 @@ def _read_fields(group: h5py.Group, cls: type) -> object:
     arguments = {}
     for field in dataclasses.fields(cls):
         if field.name in group:
-            arguments[field.name] = _read_value(group[field.name], hints[field.name])
+            arguments[field.name] = _checked(_read_value(_member(group, field.name), hints[field.name]), field, hints)
         elif _may_be_none(hints[field.name]):
             arguments[field.name] = None
         else:
             raise KeyError(f"the field {group.name}/{field.name} is missing")
     return cls(**arguments)
+
+
+def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
+    """A member that lies in this file: links of a foreign file could have any other one read."""
+    import h5py
+
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"{group.name}/{name} is a link to another file")
+    return group[name]
+
+
+def _content(item: h5py.Dataset) -> Any:  # noqa: ANN401 - any storable value
+    """What a data set holds, if it lies in this file and is not unreasonably large."""
+    if item.external or item.is_virtual:
+        raise ValueError(f"the data of {item.name} lie in another file")
+    if item.size is not None and item.size * item.dtype.itemsize > _LARGEST_FILE_BYTES:
+        raise ValueError(f"{item.name} promises more than {_LARGEST_FILE_BYTES} bytes")
+    return item[()]
+
+
+def _checked(value: Any, field: dataclasses.Field[Any], hints: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The value, if it is of the kind that the field's annotation says."""
+    if not any(_fits(value, option) for option in _options(hints[field.name])):
+        raise TypeError(f"{field.name} is a {type(value).__name__}")
+    return value
+
+
+def _fits(value: Any, option: Any) -> bool:  # noqa: ANN401 - any value and annotation
+    kind = typing.get_origin(option) or option
+    if kind is typing.Literal:
+        return isinstance(value, str)
+    if kind in (int, float):
+        return isinstance(value, (int, float))
+    return isinstance(value, kind) if isinstance(kind, type) else True
 
 
 def _annotation_names() -> dict[str, Any]:
@@ -328,13 +415,18 @@ def _read_value(item: h5py.Group | h5py.Dataset, hint: Any) -> Any:  # noqa: ANN
     if isinstance(item, h5py.Group):
         kind = str(item.attrs.get(_RECORD, ""))
         if kind == _SEQUENCE:
-            return tuple(_read_value(item[name], None) for name in item[_ORDER].asstr()[()])
+            return tuple(_read_value(_member(item, name), None) for name in _texts(_member(item, _ORDER)))
         return _read_fields(item, _REGISTRY[kind])
     if h5py.check_string_dtype(item.dtype) is not None:
-        text = item.asstr()[()]
-        return text if isinstance(text, str) else tuple(str(part) for part in text)
-    content = item[()]
+        return _texts(item)
+    content = _content(item)
     return content if _is_array(hint) else _scalar_or_tuple(content)
+
+
+def _texts(item: h5py.Dataset) -> str | tuple[str, ...]:
+    """A text, or several."""
+    content = _content(item)
+    return content.decode() if isinstance(content, bytes) else tuple(part.decode() for part in content)
 
 
 def _scalar_or_tuple(content: Any) -> Any:  # noqa: ANN401 - any storable value
@@ -364,10 +456,10 @@ def _summary(item: h5py.Dataset) -> str:
     import h5py
 
     if h5py.check_string_dtype(item.dtype) is not None:
-        text = item.asstr()[()]
-        return text if isinstance(text, str) else ", ".join(str(part) for part in text)
+        text = _texts(item)
+        return text if isinstance(text, str) else ", ".join(text)
     if item.shape == ():
-        return str(item[()])
-    values = item[()]
+        return str(_content(item))
+    values = _content(item)
     span = f", {np.nanmin(values):.6g} to {np.nanmax(values):.6g}" if values.size and values.dtype.kind in "fiu" else ""
     return f"{item.dtype} {item.shape}{span}"

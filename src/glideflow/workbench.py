@@ -29,6 +29,18 @@ from glideflow.errors import StorageError
 _MAGIC = b"GFWB"
 _HEADER = struct.Struct("<4sQI")
 _LARGEST_ENTRY_BYTES = 2**32
+_FOREIGN = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy raises on an entry that this package did not write."""
 
 Entry = Mapping[str, NDArray[np.generic]]
 
@@ -130,7 +142,7 @@ class Workbench:
                 return sound
             try:
                 name, arrays = _decode(payload)
-            except (ArithmeticError, LookupError, OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error):
+            except _FOREIGN:
                 return sound  # a sound checksum on what this package did not write: not taken, like a torn entry
             self._entries[name] = arrays
             sound = stream.tell()
