@@ -306,8 +306,8 @@ def _sizes() -> dict[str, int]:
         "controller_port": ports[0],
         "n1_port": ports[1],
         "n2_port": ports[2],
-        # Two jobs at a time on each node, or one of two ranks.
-        "cpus": max(2, (os.cpu_count() or 2) // len(NODES)),
+        # Jobs of the tests spend most of their time waiting: more of them than a small machine has cores.
+        "cpus": max(4, (os.cpu_count() or 1) // len(NODES)),
         "memory_mb": max(4000, machine_mb // len(NODES)),
     }
 
@@ -502,7 +502,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClusterError as error:
         _say(f"error: {error}")
         return error.status
-    _say(f"Slurm is up in {cluster.folder}: nodes {' '.join(NODES)}, partitions {' '.join(PARTITIONS)}, {GPUS} GPUs on n2")
+    nodes, partitions = " ".join(NODES), " ".join(PARTITIONS)
+    _say(f"Slurm is up in {cluster.folder}: nodes {nodes}, partitions {partitions}, {GPUS} GPUs on n2")
     print(f"export SLURM_CONF={SITE_FOLDER / 'slurm.conf'}")
     return OK
 
