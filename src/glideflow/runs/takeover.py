@@ -101,8 +101,9 @@ def _cancel(names: Sequence[str], tell: Callable[[str], None]) -> None:
 
 
 def _jobs(names: Sequence[str]) -> list[str]:
-    """Ids of the jobs with these names that have not ended."""
-    return _slurm("squeue", "--noheader", "--format=%i", f"--name={','.join(names)}").split()
+    """Ids of the jobs with these names that have not ended, the oldest first."""
+    ids = _slurm("squeue", "--noheader", "--format=%i", f"--name={','.join(names)}").split()
+    return sorted(ids, key=lambda job: (len(job), job))
 
 
 def _slurm(*command: str) -> str:
