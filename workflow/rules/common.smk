@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from glideflow.atomic import write_text
 from glideflow.config.load import settings_from_files
 from glideflow.config.yaml_text import settings_yaml
 from glideflow.errors import GlideflowError
@@ -90,11 +91,10 @@ def results_to_gather(wildcards):
 
 def write_configuration():
     """Write the settings for the jobs, all at once: a job of an earlier run may be reading them."""
-    file = Path(RESULTS, CONFIGURATION_FILE)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(settings_yaml(SETTINGS), encoding="utf-8")
-    draft.replace(file)
+    try:
+        write_text(Path(RESULTS, CONFIGURATION_FILE), settings_yaml(SETTINGS))
+    except GlideflowError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def memory_mb(rule):
