@@ -89,9 +89,9 @@ class Slurm:
 
     wait_until = staticmethod(wait_until)
 
-    def command(self, *command: str) -> str:
+    def command(self, *command: str, timeout_s: float = 30.0) -> str:
         """Output of a command of Slurm."""
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout_s).stdout
 
     def jobs(self, folder: Path) -> list[Job]:
         """Jobs that were submitted from a folder, in the order of their submission."""

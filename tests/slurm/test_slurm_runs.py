@@ -5,13 +5,15 @@ The runs go on side by side, since most of what they do is wait: for a wall time
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +37,7 @@ name: sweep
 potentials: {select: {ids: [Cu_2001Mishin_Cu_eam-alloy_v2, Fe_2003Mendelev_Fe_eam-fs]}}
 engine:
   mpi_ranks: 2
-  mpi_launcher: [srun, --mpi=pmi2, --kill-on-bad-exit=1, -n, "{ranks}"]
+  mpi_launcher: [srun, --mpi=pmi2, -n, "{ranks}"]
 """
 )
 SLOW = (
@@ -240,6 +242,29 @@ def test_a_run_outlives_a_kill_of_slurms_own_controller(
     status, said = run.finish()
     assert status == 0, said
     assert (project.root / "results/slow" / SURFACE).read_bytes() == uninterrupted(project)
+
+
+class TestRanks:
+    """Ranks that srun starts inside a job."""
+
+    def outcome(self, slurm: Slurm, folder: Path, function: str) -> dict[str, Any]:
+        output = folder / "output"
+        script = Path(__file__).with_name("rank_tasks.py")
+        slurm.command(
+            *("sbatch", "--wait", "--ntasks=2", "--mem=1000", f"--output={output}", f"--chdir={folder}"),
+            f"--export=ALL,PYTHONPATH={script.parent}:{os.environ.get('PYTHONPATH', '')}",
+            f"--wrap={shlex.join([sys.executable, str(script), function])}",
+            timeout_s=150,
+        )
+        return dict(json.loads(output.read_text().splitlines()[-1]))
+
+    def test_work_together(self, slurm: Slurm, tmp_path: Path) -> None:
+        assert self.outcome(slurm, tmp_path, "meet")["value"] == 2
+
+    def test_do_not_wait_for_one_that_crashed(self, slurm: Slurm, tmp_path: Path) -> None:
+        outcome = self.outcome(slurm, tmp_path, "crash_on_the_second")
+        assert outcome["error_class"] == "Crashed"
+        assert outcome["seconds"] < 60
 
 
 def points(partial: Path) -> list[str]:

@@ -17,8 +17,11 @@ _LAUNCHED = "GLIDEFLOW_RANKS"
 
 
 def launch_environment() -> dict[str, str]:
-    """Variables that tell a child that it was started under an MPI launcher."""
-    return {_LAUNCHED: "1"}
+    """Variables that tell a child that it was started under an MPI launcher.
+
+    Slurm's srun leaves the other ranks waiting for one that crashed unless it is told to end them.
+    """
+    return {_LAUNCHED: "1", "SLURM_KILL_BAD_EXIT": "1"}
 
 
 def communicator() -> Any:  # noqa: ANN401 - mpi4py ships no types
