@@ -20,6 +20,7 @@ from glideflow.errors import ConfigurationError
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULTS = "built-in defaults"
 MAX_FOUND_CHARACTERS = 80
+MAX_PROBLEMS = 50
 MAX_FILE_BYTES = 4 * 2**20
 
 
@@ -157,10 +158,12 @@ def configuration_error(document: YamlText, problems: Iterable[Problem]) -> Conf
     ordered = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
     count = f"{len(ordered)} problem" + ("s" if len(ordered) > 1 else "")
     blocks = [f"{document.source}: {count}"]
-    for problem in ordered:
+    for problem in ordered[:MAX_PROBLEMS]:
         line = document.line(problem.path)
         where = f"line {line}, " if line else ""
-        blocks.append(f"  {where}{key_text(problem.path)}: {problem.found}\n    expected: {problem.expected}")
+        blocks.append(f"  {where}{key_text(problem.path):.200}: {problem.found}\n    expected: {problem.expected}")
+    if len(ordered) > MAX_PROBLEMS:
+        blocks.append(f"  ... and {len(ordered) - MAX_PROBLEMS} more")
     return ConfigurationError(
         "\n".join(blocks),
         next_step="correct them; `glideflow config show` prints every key with its meaning and limits",
@@ -246,7 +249,7 @@ def _unknown_key(location: _Location) -> Problem:
     known = list(location.model.model_fields) if location.model else []
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     expected = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(known)
-    return Problem(path=location.path, found=f"unknown key {key!r}", expected=expected)
+    return Problem(path=location.path, found=f"unknown key {shortened(key, MAX_FOUND_CHARACTERS)}", expected=expected)
 
 
 def _locate(loc: tuple[str | int, ...], data: object) -> _Location:

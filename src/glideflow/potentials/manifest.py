@@ -24,6 +24,7 @@ from glideflow.potentials.record import Potential, PotentialFile, SourceStatus, 
 SCHEMA: Final = "potential-library/1"
 FILE_NAME: Final = "manifest.yaml"
 MAX_MANIFEST_BYTES: Final = 64 * 2**20
+MAX_DEPTH: Final = 50
 
 _STYLE_PATTERN: Final = r"^[A-Za-z0-9_./ +-]+$"
 _CALCULATOR_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
@@ -243,8 +244,23 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)  # both build plain data only
+    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both build plain data only
+    _refuse_deep(yaml.parse(text, Loader=kind))
+    loader = kind(text)
     return construct(loader, loader.get_single_node())
+
+
+def _refuse_deep(events: Iterable[Any]) -> None:
+    """Raise if lists and mappings are nested too deeply; the fast loader recurses until the stack is used up."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"found more than {MAX_DEPTH} nested levels", problem_mark=event.start_mark
+            )
 
 
 def _yaml(text: str, where: str) -> object:
@@ -286,8 +302,8 @@ def _place(path: list[str | int], data: object) -> str:
         entry = data[path[0]][path[1]]
         name = f" (id {entry['id']!s:.60})" if isinstance(entry, dict) and "id" in entry else ""
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[2:]).lstrip(".")
-        return f"{path[0]}[{path[1]}]{name}" + (f", key {key}" if key else "")
-    return "key " + ".".join(str(part) for part in path) if path else "top level"
+        return f"{path[0]}[{path[1]}]{name}" + (f", key {key:.200}" if key else "")
+    return "key " + ".".join(str(part) for part in path)[:200] if path else "top level"
 
 
 def _files(entry: _WithFiles, folder: Path) -> tuple[PotentialFile, ...]:
