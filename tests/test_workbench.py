@@ -22,8 +22,9 @@ from glideflow.workbench import Workbench, request_key
 ARRAYS = arrays(float, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5)) | arrays(
     np.int64, array_shapes(min_dims=0, max_dims=2)
 )
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 ENTRIES = st.lists(
-    st.tuples(st.text(max_size=20), st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), ARRAYS, max_size=3)),
+    st.tuples(NAMES, st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), ARRAYS, max_size=3)),
     max_size=6,
 )
 
