@@ -59,10 +59,11 @@ class Project:
         return {rule: count for rule, count in counts.items() if rule != "all"}
 
     def refusal(self, *arguments: str) -> str:
-        """What is said when a run is refused."""
+        """What is said when a run is refused, in the output or in the log of the job that refuses."""
         run = self.snakemake("--configfile", "run.yaml", *arguments, check=False)
         assert run.returncode != 0
-        return run.stdout + run.stderr
+        log = self.root / "results/test/logs/library.log"
+        return run.stdout + run.stderr + (log.read_text(encoding="utf-8") if log.is_file() else "")
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         """Change the text of a file."""
