@@ -185,5 +185,7 @@ def _encode(name: str, arrays: Entry) -> bytes:
 
 def _decode(payload: bytes) -> tuple[str, Entry]:
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files if key != "name"}
-        return str(archive["name"]), arrays
+        arrays = {key: archive[key] for key in archive.files}
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise TypeError("an archive of something other than arrays")
+    return str(arrays.pop("name")), arrays

@@ -146,7 +146,7 @@ def test_a_file_cut_anywhere_or_with_any_byte_changed_is_refused(copy: Desk, nam
         lambda: peek(file, expected, "status"),
         lambda: [*describe(file)],
     )
-    for damaged in damaged_at_random(content, trials=150):
+    for damaged in damaged_at_random(content, trials=60):
         file.write_bytes(damaged)
         for read in readers:
             with pytest.raises(StorageError) as caught:
@@ -188,7 +188,7 @@ class TestPartialResults:
         whole = self.fill(tmp_path, 12)
         file = tmp_path / "key.partial"
         content = file.read_bytes()
-        for damaged in damaged_at_random(content, trials=150):
+        for damaged in damaged_at_random(content, trials=60):
             file.write_bytes(damaged)
             found = self.entries(tmp_path)
             assert found == dict(list(whole.items())[: len(found)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import subprocess
 import sys
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
+
+from glideflow.cli.app import app
+from glideflow.errors import GlideflowError
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -63,6 +68,7 @@ DOCUMENTS: dict[str, bytes] = {
     "a list": b"- name\n",
     "tabs": b"engine:\n\tthreads: 1\n",
 }
+LARGE = ("bomb", "deep", "huge", "itself", "many")
 MEMORY_BYTES = 3 * 2**30
 SECONDS = 40
 
@@ -70,6 +76,21 @@ SECONDS = 40
 def limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
+def refused(folder: Path, *words: str) -> str:
+    """What ``glideflow`` says when it refuses a command, given in this process."""
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(app, list(words))
+    assert isinstance(result.exception, GlideflowError), result.output
+    return f"error: {result.exception}"
+
+
+def refused_within_limits(folder: Path, *words: str) -> str:
+    """The same in a process with little memory and time."""
+    run = glideflow(folder, *words)
+    assert run.returncode == 2, run.stdout + run.stderr[-2000:]
+    return run.stderr
 
 
 def glideflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -91,9 +112,9 @@ def is_one_message(said: str) -> bool:
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_a_hostile_configuration_is_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "run.yaml").write_bytes(DOCUMENTS[kind])
-    run = glideflow(tmp_path, "config", "check", "run.yaml")
-    assert run.returncode == 2, run.stdout + run.stderr[-2000:]
-    assert is_one_message(run.stderr), run.stderr[:3000]
+    refusal = refused_within_limits if kind.startswith(LARGE) else refused
+    said = refusal(tmp_path, "config", "check", "run.yaml")
+    assert is_one_message(said), said[:3000]
     assert not (tmp_path / "canary").exists()
 
 
@@ -101,9 +122,9 @@ def test_a_hostile_configuration_is_refused(tmp_path: Path, kind: str) -> None:
 def test_a_hostile_manifest_is_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "manifest.yaml").write_bytes(DOCUMENTS[kind])
     (tmp_path / "run.yaml").write_text("potentials: {sources: [{kind: folder, path: .}]}\n")
-    run = glideflow(tmp_path, "config", "check", "run.yaml")
-    assert run.returncode == 2, run.stdout + run.stderr[-2000:]
-    assert is_one_message(run.stderr), run.stderr[:3000]
+    refusal = refused_within_limits if kind.startswith(LARGE) else refused
+    said = refusal(tmp_path, "config", "check", "run.yaml")
+    assert is_one_message(said), said[:3000]
     assert not (tmp_path / "canary").exists()
 
 
@@ -118,16 +139,12 @@ def test_a_hostile_manifest_is_refused(tmp_path: Path, kind: str) -> None:
         ["--set", "engine.threads.x=1"],
         ["-c", "."],
         ["-c", "/dev/zero"],
-        ["-c", "nowhere\0.yaml"],
         ["-c", "x" * 5000],
     ],
 )
 def test_hostile_overrides_and_places_are_refused(desk: Desk, words: list[str]) -> None:
-    if any("\0" in word for word in words):
-        pytest.skip("the system refuses such an argument itself")
-    run = glideflow(desk.folder, "lattice", "-p", desk.potential, *words)
-    assert run.returncode == 2, run.stdout + run.stderr[-2000:]
-    assert is_one_message(run.stderr), run.stderr[:3000]
+    said = refused(desk.folder, "lattice", "-p", desk.potential, *words)
+    assert is_one_message(said), said[:3000]
     assert not (desk.folder / "canary").exists()
 
 
@@ -138,7 +155,7 @@ def test_aliases_that_repeat_little_are_allowed(desk: Desk) -> None:
     assert "run 'quick'" in desk.run("config", "check", "run.yaml") or desk.run("config", "show", "run.yaml")
 
 
-@pytest.mark.parametrize("kind", ["bomb in a section", "duplicate keys", "python object", "deep", "UTF-16"])
+@pytest.mark.parametrize("kind", ["bomb in a section", "duplicate keys", "python object"])
 def test_the_workflow_refuses_it_too(
     repository: Path, tmp_path: Path, kind: str, record_time: Callable[[], float]
 ) -> None:
