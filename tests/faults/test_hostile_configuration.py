@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from glideflow.cli.app import app
-from glideflow.errors import GlideflowError
+from glideflow.config.load import settings_from_files
+from glideflow.errors import ConfigurationError, GlideflowError
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -171,6 +172,13 @@ def test_the_workflow_refuses_it_too(
     assert run.returncode != 0
     assert not (tmp_path / "canary").exists()
     assert record_time() < SECONDS
+
+
+def test_the_workflow_refuses_a_template(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_bytes(b"__use_yte__: true\nname: x\n")
+    document = tmp_path / "run.yaml"
+    with pytest.raises(ConfigurationError, match="is a template"):
+        settings_from_files({"name": "x"}, [document])
 
 
 @pytest.fixture

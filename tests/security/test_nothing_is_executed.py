@@ -180,7 +180,7 @@ class TestPickles:
             place.run(*words)
 
     def test_in_the_folder_of_a_running_task(self, place: Place, trap: bytes) -> None:
-        # Whoever can write into the folder of partial results cannot write into that of a task: see test_private.
+        # Whoever can write into the folder of partial results cannot write into that of a task: see TestPrivate.
         work = place.folder / "work"
         (work / "glideflow-old").mkdir(parents=True)
         for name in ("task", "result", "failure.json"):

@@ -21,6 +21,8 @@ JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULTS = "built-in defaults"
 MAX_FOUND_CHARACTERS = 80
 MAX_PROBLEMS = 50
+TEMPLATE_KEY = "__use_yte__"
+"""Key with which Snakemake takes a YAML file for a template."""
 MAX_FILE_BYTES = 4 * 2**20
 
 
@@ -95,10 +97,22 @@ def settings_from_files(merged: Mapping[str, object], files: Sequence[Path]) -> 
         ConfigurationError: a file is malformed, or the merged configuration cannot be run.
     """
     documents = [read_yaml(file) for file in files]
+    for document in documents:
+        _refuse_template(document)
     if len(documents) == 1 and documents[0].data == merged:
         return settings_from_yaml(documents[0])
     names = ", ".join(document.source for document in documents)
     return settings_from_mapping(merged, f"{names} with overrides" if names else "the command line")
+
+
+def _refuse_template(document: YamlText) -> None:
+    if isinstance(document.data, dict) and TEMPLATE_KEY in document.data:
+        raise ConfigurationError(
+            f"{document.source} is a template ({TEMPLATE_KEY}), whose Python Snakemake executes while reading it",
+            expected="plain YAML",
+            next_step="if the file is somebody else's, look at what it has done; `glideflow config check` would have "
+            "refused it without executing anything",
+        )
 
 
 def settings_from_yaml(document: YamlText) -> RunSettings:
