@@ -9,9 +9,9 @@ is hashed), and per job the digests that decide whether it is done again, its lo
     python benchmarks/bench_dag_scale.py --factors 1 --finished       # also: everything is there, what is to be done?
     python benchmarks/bench_dag_scale.py --profile 10                 # where the time goes, by function
 
-The potentials are those that ship with LAMMPS, each listed as often as needed under another id and with a link of its
-own to its files. CPU times are of the whole process, user and system; a size whose expected wall time is over the
-limit is extrapolated from the two before it, and marked so. ``--finished`` lets Snakemake record every result, for which
+The potentials are those that ship with LAMMPS, each listed as often as needed under another id and with files of its
+own. CPU times are of the whole process, user and system; a size whose expected wall time is over the limit is
+extrapolated from the two before it, and marked so. With ``--finished`` Snakemake first records every result, for which
 it takes 0.1 s a job by design.
 """
 
