@@ -9,6 +9,7 @@ import pytest
 from glideflow.config.load import settings_from_mapping
 from glideflow.config.yaml_text import settings_yaml
 from glideflow.cost import microseconds_per_atom, peierls_atoms, property_cost
+from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
 from glideflow.plan import (
     FIRST_ATTEMPT_SAFETY,
     Measurement,
@@ -154,6 +155,9 @@ class TestBenchmarksOfEarlierRuns:
             file = folder / task.benchmark
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{self.HEADER}40.0\t0:00:40\t1\t1\t1\t1\t0\t0\t1\t40\n")
+            log = folder / task.log
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(f"relaxation: 1\nwrote {task.output}\n")
         (folder / "config.yaml").write_text(settings_yaml(run.settings), encoding="utf-8")
         monkeypatch.setattr("glideflow.potentials.select.resolve", lambda settings, base: (COPPER,))
         return run
@@ -164,6 +168,23 @@ class TestBenchmarksOfEarlierRuns:
         peierls = measurements["peierls_stress"]
         assert (peierls.run, peierls.pair_style, peierls.seconds) == ("earlier", "eam/alloy", 40.0)
         assert peierls.modelled_seconds == property_cost(earlier.settings, "peierls_stress", COPPER).core_seconds
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            pytest.param("peierls_stress failed: the core is lost\n(recorded in x.h5)\n", id="failed"),
+            pytest.param(f"{RESUMED}: 12\nwrote x.h5\n", id="resumed"),
+            pytest.param(f"relaxation: 1\n{KILLED_ONCE}: 0\n{RESUMED}: 3\nwrote x.h5\n", id="engine killed"),
+            pytest.param(f"{WAITING} process 7 on n1: 0\nwrote x.h5\n", id="waited"),
+            pytest.param("relaxation: 1\n", id="cut off"),
+            pytest.param(None, id="no log"),
+        ],
+    )
+    def test_of_jobs_that_did_not_do_the_whole_work_do_not_count(self, earlier: ResolvedRun, said: str | None) -> None:
+        (task,) = [task for task in earlier.property_tasks() if task.rule == "peierls_stress"]
+        log = earlier.base / "results/earlier" / task.log
+        log.write_text(said) if said is not None else log.unlink()
+        assert {item.rule for item in earlier_measurements(earlier)} == {"lattice", "elastic", "gamma_surface"}
 
     def test_of_a_larger_run_scale_a_smaller_one(self, earlier: ResolvedRun) -> None:
         small = run_with((COPPER,), earlier.base, peierls_stress={"burgers_vectors": 30})

@@ -1,8 +1,8 @@
 """What a run will take before it starts: jobs, core-hours, wall time, memory and bytes.
 
-Where earlier runs left measurements (Snakemake's benchmark files below ``<results>/<run>/benchmarks``), the cost
-model is scaled by the median ratio of measured to modelled time of the same rule and pair style, else of the same
-rule; where there are none, the model stands as it is. The plan says which.
+Where earlier runs left measurements (Snakemake's benchmark files below ``<results>/<run>/benchmarks``, of jobs that did
+their whole work), the cost model is scaled by the median ratio of measured to modelled time of the same rule and pair
+style, else of the same rule; where there are none, the model stands as it is. The plan says which.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from glideflow.config.engine import EngineSettings
 from glideflow.config.load import load_settings
 from glideflow.cost import Cost, joining_cost, property_cost
 from glideflow.errors import GlideflowError
+from glideflow.job_log import did_the_whole_work
 from glideflow.potentials.record import Potential
 from glideflow.run import CONFIGURATION_FILE, ResolvedRun, Rule, Task, validate_run
 
@@ -193,7 +194,8 @@ def task_cost(run: ResolvedRun, rule: Rule, potential: str = "") -> Cost:
 def earlier_measurements(run: ResolvedRun) -> tuple[Measurement, ...]:
     """Benchmarks of the runs whose results lie beside those of this run, itself included.
 
-    A run whose written configuration or potentials can no longer be read is passed over.
+    Only jobs that ended with a result, and that nothing interrupted, say what their task takes. A
+    run whose written configuration or potentials can no longer be read is passed over.
     """
     folder = run.base / run.settings.results
     found = sorted(folder.glob(f"*/{CONFIGURATION_FILE}")) if folder.is_dir() else []
@@ -205,9 +207,10 @@ def _measurements_of(configuration: Path, base: Path) -> Iterator[Measurement]:
         earlier = validate_run(load_settings(configuration), base, verify=False)
     except GlideflowError:
         return
+    folder = configuration.parent
     for task in earlier.tasks():
-        seconds = _benchmark_seconds(configuration.parent / task.benchmark)
-        if seconds is not None:
+        seconds = _benchmark_seconds(folder / task.benchmark)
+        if seconds is not None and _is_whole(task, folder):
             yield Measurement(
                 run=earlier.settings.name,
                 rule=task.rule,
@@ -215,6 +218,17 @@ def _measurements_of(configuration: Path, base: Path) -> Iterator[Measurement]:
                 seconds=seconds * _threads(earlier, task.rule),
                 modelled_seconds=task_cost(earlier, task.rule, task.potential).core_seconds,
             )
+
+
+def _is_whole(task: Task, folder: Path) -> bool:
+    """Whether the job that a benchmark measured has done the whole task: steps that join do it or leave no benchmark.
+
+    Its log says so, and not its result, which may have been computed again by hand since then.
+    """
+    try:
+        return task.rule in JOINING_RULES or did_the_whole_work((folder / task.log).read_text("utf-8", "replace"))
+    except OSError:
+        return False
 
 
 def _benchmark_seconds(file: Path) -> float | None:

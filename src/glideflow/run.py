@@ -96,8 +96,16 @@ class Task:
     @property
     def benchmark(self) -> str:
         """Path of the task's time and memory measurement, relative to the folder of the run's results."""
-        parts = [part for part in (self.potential, self.slip_system, self.character) if part]
-        return "/".join(["benchmarks", self.rule, *parts]) + ".tsv"
+        return f"benchmarks/{self._own_path}.tsv"
+
+    @property
+    def log(self) -> str:
+        """Path of what the task's command says, relative to the folder of the run's results."""
+        return f"logs/{self._own_path}.log"
+
+    @property
+    def _own_path(self) -> str:
+        return "/".join(filter(None, (self.rule, self.potential, self.slip_system, self.character)))
 
 
 @dataclass(frozen=True, kw_only=True)

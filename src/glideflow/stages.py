@@ -12,6 +12,7 @@ from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.exclusive import alone
 from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
+from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
 from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
 from glideflow.records import FAILED, OK, SKIPPED, StageFailure, StageRecord, provenance_of, summary_of
@@ -92,9 +93,7 @@ def _alone(request: StageRequest, progress: Progress) -> AbstractContextManager[
         return nullcontext()
     system = request.slip_system.name if request.slip_system else ""
     key = request_key(request.potential.id, request.name, system, request.character)[:8]
-    return alone(
-        request.work / f"{request.name}-{key}.lock", lambda holder: progress(f"waiting for {holder}", 0.0, 0.0)
-    )
+    return alone(request.work / f"{request.name}-{key}.lock", lambda holder: progress(f"{WAITING} {holder}", 0.0, 0.0))
 
 
 def compute_stage(
@@ -128,6 +127,8 @@ def _compute_on_slip_system(
     assert request.slip_system is not None
     system, settings = slip_system(request.slip_system), request.settings
     workbench = Workbench(request.work, _workbench_key(request, engine))
+    if workbench.names():
+        progress(RESUMED, len(workbench.names()), 0.0)
     shared: dict[str, Any] = {"seed": settings.seed, "workbench": workbench, "progress": progress}
     try:
         if request.name == "gamma_surface":
@@ -175,7 +176,7 @@ def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:
     if isinstance(outcome, Failure) and outcome.error_class == KILLED:
         # When memory runs out the kernel kills one process, often one that others have brought there: the second
         # attempt goes on from the partial results, and what is killed twice is recorded as a failure.
-        progress("killed from outside, going on once more", 0.0, 0.0)
+        progress(KILLED_ONCE, 0.0, 0.0)
         outcome = run_isolated(task, limits, progress)
     return outcome
 

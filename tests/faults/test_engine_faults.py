@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from glideflow.job_log import RESUMED
 from glideflow.potentials.bundled import wheel_folder
 from glideflow.records import StageRecord
 from glideflow.storage import read_record
@@ -73,7 +74,7 @@ def test_an_engine_that_crashes_in_the_middle_is_recorded_and_its_points_are_kep
     assert error_class == "Crashed"
     assert number.name in reason
     assert any((iron.folder / "work").glob("*.partial"))
-    iron.run(*iron.step("peierls"))
+    assert RESUMED in iron.run(*iron.step("peierls"))
     assert (iron.folder / "peierls.h5").read_bytes() == (finished.folder / "peierls.h5").read_bytes()
 
 

@@ -66,7 +66,7 @@ def hog_memory(gib: float) -> None:
     held = []
     for _ in range(int(gib * 16)):
         held.append(np.ones(2**23))  # 64 MiB each
-        time.sleep(0.02)
+        time.sleep(0.1)
     time.sleep(60)
 
 

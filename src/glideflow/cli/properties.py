@@ -29,6 +29,7 @@ from glideflow.cli.options import (
     settings_from,
 )
 from glideflow.errors import ConfigurationError, GlideflowError
+from glideflow.job_log import WROTE
 
 if TYPE_CHECKING:
     from glideflow.config.run import Property, RunSettings
@@ -291,7 +292,7 @@ def _report(stage: StageRecord, base: StageRecord | None, output: Path | None, a
         _print_table(stage, base)
     if stage.failure is None:
         if output is not None:
-            print(f"wrote {output}", file=sys.stderr)
+            print(f"{WROTE} {output}", file=sys.stderr)
     elif output is not None:
         print(f"{stage.property} {stage.status}: {stage.failure.reason}\n(recorded in {output})", file=sys.stderr)
     else:

@@ -27,11 +27,14 @@ from glideflow.progress import Progress, silent
 from glideflow.text import printable
 from glideflow.units import GIB
 
-POLL_INTERVAL_S = 0.1
+FIRST_LOOK_S = 0.05
+LOOK_INTERVAL_S = 0.5
+"""How often the memory of a child is looked at, after first looks that come sooner."""
 EVIDENCE_LINES = 25
 SIGNAL_GRACE_S = 2.0
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the latter by way of a launcher
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+_CHILD_LIST = Path("/proc/thread-self/children")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -158,17 +161,29 @@ class _Watch:
         """Wait for the end; return the name of the limit that ended the child, or an empty string."""
         reader = threading.Thread(target=self._forward_progress, daemon=True)
         reader.start()
-        while self.process.poll() is None:
+        interval_s = FIRST_LOOK_S
+        while not self._ends_within(interval_s):
             broken = self._broken_limit()
             if broken:
                 return broken
-            time.sleep(POLL_INTERVAL_S)
+            interval_s = min(2 * interval_s, LOOK_INTERVAL_S)
         reader.join(timeout=1.0)
         return ""
 
+    def _ends_within(self, seconds: float) -> bool:
+        """Wait for the child's end, no longer than this and than its limit."""
+        if self.limits.wall_time_s is not None:
+            left_s = self.started_s + self.limits.wall_time_s - time.monotonic()
+            seconds = min(seconds, max(left_s, 0.0))
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def kill(self) -> None:
         """End the child and everything that it started, also what outlived it."""
-        for descendant in _descendants(self.process.pid):
+        for descendant in _all_descendants(self.process.pid):
             with suppress(psutil.Error):
                 descendant.kill()
         # The child leads a process group of its own: it reaches orphans, which are nobody's descendants any more.
@@ -193,14 +208,15 @@ class _Watch:
         if self.limits.memory_gib is not None and memory_gib > self.limits.memory_gib:
             return "MemoryLimit"
         elapsed = time.monotonic() - self.started_s
-        if self.limits.wall_time_s is not None and elapsed > self.limits.wall_time_s:
+        if self.limits.wall_time_s is not None and elapsed >= self.limits.wall_time_s:
             return "TimeLimit"
         return ""
 
     def _measure(self) -> float:
         resident, cpu = 0, 0.0
-        for process in [*_descendants(self.process.pid), *_alive(self.process.pid)]:
+        for pid in [self.process.pid, *_descendants(self.process.pid)]:
             try:
+                process = psutil.Process(pid)
                 resident += process.memory_info().rss
                 times = process.cpu_times()
                 cpu += times.user + times.system
@@ -221,14 +237,23 @@ class _Watch:
                         self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
 
 
-def _alive(pid: int) -> list[psutil.Process]:
-    try:
-        return [psutil.Process(pid)]
-    except psutil.Error:
-        return []
+def _descendants(pid: int) -> Iterator[int]:
+    """Process ids of what a process has started, and of what these have started.
+
+    Linux lists the children of each thread; where it does not, every process of the machine is looked at.
+    """
+    if not _CHILD_LIST.exists():
+        yield from (process.pid for process in _all_descendants(pid))
+        return
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            for child in map(int, children.read_text(encoding="ascii").split()):
+                yield child
+                yield from _descendants(child)
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def _all_descendants(pid: int) -> list[psutil.Process]:
+    """The same from the parents of every process, which misses none that is just starting or ending."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -292,11 +317,18 @@ def _with_cpu(usage: Usage, cpu_time_s: float) -> Usage:
 def _limit_failure(verdict: str, limits: Limits, usage: Usage, evidence: str) -> Failure:
     if verdict == "TimeLimit":
         reason = f"ended after {usage.wall_time_s:.0f} s, the limit being {limits.wall_time_s:g} s"
-        next_step = "raise engine.time_limit_s, or look at the log for a hang"
+        expected = "a computation that ends within engine.time_limit_s; `glideflow plan` says how long it should take"
+        next_step = (
+            "raise engine.time_limit_s and compute it again, which goes on from the partial results; if the log stands "
+            "still long before the end, the engine hangs: run `glideflow potentials check ID`"
+        )
     else:
         reason = f"ended at {usage.peak_memory_gib:.2f} GiB, the limit being {limits.memory_gib:g} GiB"
+        expected = "a computation that fits into engine.memory_limit_gib; `glideflow plan` says what it should take"
         next_step = "raise engine.memory_limit_gib, or make the cell smaller"
-    return Failure(error_class=verdict, reason=reason, next_step=next_step, evidence=evidence, usage=usage)
+    return Failure(
+        error_class=verdict, reason=reason, expected=expected, next_step=next_step, evidence=evidence, usage=usage
+    )
 
 
 def _killed(usage: Usage, evidence: str) -> Failure:

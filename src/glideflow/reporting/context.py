@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from glideflow.config.run import Property
@@ -14,9 +14,8 @@ from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
 from glideflow.records import Library, StageRecord
 from glideflow.reporting.labels import SlipLabels, plain, slip_labels
 from glideflow.result_files import RESULT_FILES
-from glideflow.run import CONFIGURATION_FILE
-
-_COMMANDS = {"lattice": "lattice", "elastic": "elastic", "gamma_surface": "gamma", "peierls_stress": "peierls"}
+from glideflow.run import CONFIGURATION_FILE, PREREQUISITES, Task
+from glideflow.runs.commands import task_command
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,15 @@ class RunContext:
     @property
     def results(self) -> str:
         """Folder of the run's results, relative to where the run was started."""
-        return f"{str(self.settings.get('results', 'results')).rstrip('/')}/{self.settings.get('name', 'quick')}"
+        return self._folder("results")
+
+    @property
+    def work(self) -> str:
+        """Folder of the run's partial results, relative to where the run was started."""
+        return self._folder("work")
+
+    def _folder(self, kind: str) -> str:
+        return f"{str(self.settings.get(kind, kind)).rstrip('/')}/{self.settings.get('name', 'quick')}"
 
     def slip_labels(self, result: GammaSurfaceResult | PeierlsStressResult) -> SlipLabels:
         """Labels of the slip system of a result; its own label where the configuration does not know it."""
@@ -46,24 +53,23 @@ class RunContext:
 
     def output(self, stage: StageRecord) -> str:
         """Path of a record, relative to where the run was started."""
-        pattern = RESULT_FILES[cast("Property", stage.property)]
-        labels = {"slip_system": stage.slip_system, "character": stage.character}
-        return f"{self.results}/{pattern.format(potential=stage.potential.id, **labels)}"
+        return f"{self.results}/{task_of(stage).output}"
 
     def log(self, stage: StageRecord) -> str:
         """Path of the log that the workflow keeps of a step."""
-        parts = filter(None, (stage.property, stage.potential.id, stage.slip_system, stage.character))
-        return f"{self.results}/logs/{'/'.join(parts)}.log"
+        return f"{self.results}/{task_of(stage).log}"
 
     def command(self, stage: StageRecord) -> str:
         """Command that computes a record again and replaces it, quoted for a shell."""
-        words = ["glideflow", _COMMANDS[stage.property], "--potential", stage.potential.id]
-        words += ["--config", f"{self.results}/{CONFIGURATION_FILE}"]
-        if stage.property != "lattice":
-            words += ["--lattice", f"{self.results}/{RESULT_FILES['lattice'].format(potential=stage.potential.id)}"]
-        words += ["--slip-system", stage.slip_system] if stage.slip_system else []
-        words += ["--character", stage.character] if stage.character else []
-        return shlex.join([*words, "--output", self.output(stage)])
+        return task_command(self, task_of(stage), Path(self.results, CONFIGURATION_FILE))
+
+
+def task_of(stage: StageRecord) -> Task:
+    """The task of a run whose result is this record."""
+    name = cast("Property", stage.property)
+    labels = {"potential": stage.potential.id, "slip_system": stage.slip_system, "character": stage.character}
+    needed = tuple(RESULT_FILES[each].format(**labels) for each in PREREQUISITES[name])
+    return Task(rule=name, output=RESULT_FILES[name].format(**labels), inputs=needed, **labels)
 
 
 def run_context(library: Library) -> RunContext:

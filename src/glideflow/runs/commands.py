@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from glideflow.run import ResolvedRun, Task
+    from glideflow.run import Task
 
 WORKFLOW_CONFIGURATION = Path("config/config.yaml")
 """Configuration that the workflow takes by itself."""
@@ -20,6 +20,18 @@ PROPERTY_COMMANDS: Mapping[str, str] = {
     "peierls_stress": "peierls",
 }
 """Subcommand of ``glideflow`` that computes each property."""
+
+
+class RunFolders(Protocol):
+    """Where a run keeps its files, relative to where it was started: a `glideflow.run.ResolvedRun`, for one."""
+
+    @property
+    def results(self) -> str:
+        """Folder of results, ``<results>/<name>``."""
+
+    @property
+    def work(self) -> str:
+        """Folder of partial results, ``<work>/<name>``."""
 
 
 def run_configuration(config: Path | None) -> Path | None:
@@ -43,13 +55,13 @@ def workflow_command(config: Path | None, targets: Iterable[str] = ()) -> str:
     return shlex.join(words + (["--forcerun", *forced] if forced else []))
 
 
-def task_command(run: ResolvedRun, task: Task, config: Path | None) -> str:
+def task_command(run: RunFolders, task: Task, config: Path | None) -> str:
     """Command that computes one property of one potential again and replaces its record.
 
     It starts in the folder of the workflow, goes on from partial results, and leaves the library as it is.
 
     Args:
-        run: configuration of the run with its potentials.
+        run: the run, whose folders are named.
         task: the property, potential, slip system and character.
         config: file of that configuration; None for the built-in defaults.
     """

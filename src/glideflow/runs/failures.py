@@ -108,7 +108,7 @@ def _unrecorded(run: ResolvedRun, state: TaskState, logs: list[Path]) -> StageFa
 def _logs(run: ResolvedRun, task: Task) -> Iterator[Path]:
     """Logs of the task's last job: its own, and what its batch script printed."""
     labels = [part for part in (task.potential, task.slip_system, task.character) if part]
-    own = run.base / run.results / "logs" / task.rule / ("/".join(labels) + ".log")
+    own = run.base / run.results / task.log
     if own.is_file():
         yield own
     # Where profiles/slurm, and without a profile the Slurm executor, has the output of batch scripts written.
