@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def peierls(value_mpa: float) -> PeierlsStressResult:
     """A result with this value and nothing else of interest."""
     fields: dict[str, Any] = {}
     for field in PeierlsStressResult.__dataclass_fields__.values():
+        if field.default is not MISSING:
+            continue
         fields[field.name] = {"str": "", "float": 0.0, "int": 0, "bool": False}.get(str(field.type), ())
     fields |= {"starts_energy_ev": np.zeros(1), "peierls_mpa": value_mpa, "atoms": 5712}
     core = {
