@@ -37,19 +37,19 @@ WHOLE_RECORDS = 400
 def compute_one(run: ResolvedRun) -> None:
     """Compute every property of the one potential of a run."""
     systems = {system.name: system for system in run.settings.slip_systems}
-    lattice: StageRecord | None = None
+    records: dict[str, StageRecord] = {}
     for task in run.property_tasks():
         stage = run_stage(
             StageRequest(
                 name=task.rule,  # type: ignore[arg-type]
                 potential=run.potential(task.potential),
                 settings=run.settings,
-                lattice=lattice,
+                upstream=tuple(records[file] for file in task.inputs),
                 slip_system=systems.get(task.slip_system),
                 character=task.character,
             )
         )
-        lattice = lattice or stage
+        records[task.output] = stage
         write_record(run.base / run.results / task.output, stage)
 
 

@@ -77,8 +77,8 @@ def damaged_copper(tmp_path: Path, wheel_potential: WheelPotential, kind: str) -
 @pytest.mark.parametrize("name", RESULTS)
 def test_every_property_becomes_a_record(iron: Potential, iron_lattice: StageRecord, tmp_path: Path, name: str) -> None:
     shown: list[str] = []
-    lattice = None if name == "lattice" else iron_lattice
-    found = run_stage(request(name, iron, lattice=lattice), lambda stage, *_: shown.append(stage))
+    upstream = () if name == "lattice" else (iron_lattice,)
+    found = run_stage(request(name, iron, upstream=upstream), lambda stage, *_: shown.append(stage))
     assert found.status == "ok", found.failure
     assert found.failure is None
     assert isinstance(found.result, RESULTS[name])
@@ -112,7 +112,7 @@ def test_a_broken_potential_is_a_recorded_failure_and_skips_what_needs_its_latti
     assert reason in lattice.failure.reason
     assert lattice.failure.next_step
     for name in ("elastic", "gamma_surface", "peierls_stress"):
-        found = run_stage(request(name, potential, lattice=lattice))
+        found = run_stage(request(name, potential, upstream=(lattice,)))
         assert found.status == "skipped"
         assert found.failure.error_class == "Upstream"
         assert lattice.failure.reason in found.failure.reason
@@ -131,7 +131,7 @@ def test_limits_of_the_engine_section_hold(iron: Potential, engine: dict[str, fl
 def test_partial_results_of_a_finished_property_give_it_again(
     iron: Potential, iron_lattice: StageRecord, tmp_path: Path
 ) -> None:
-    parts = {"lattice": iron_lattice, "work": tmp_path / "work"}
+    parts = {"upstream": (iron_lattice,), "work": tmp_path / "work"}
     first = run_stage(request("peierls_stress", iron, **parts))
     (partial,) = (tmp_path / "work").glob("*.partial")
     size = partial.stat().st_size
@@ -152,8 +152,8 @@ def test_two_mpi_ranks_compute_what_one_does(iron: Potential, iron_lattice: Stag
     if launcher is None:
         pytest.skip("needs mpiexec, which the PyPI package mpich brings")
     parallel = tiny(engine={"mpi_ranks": 2, "mpi_launcher": [launcher, "-n", "{ranks}"], "time_limit_s": 120})
-    one = run_stage(request("gamma_surface", iron, lattice=iron_lattice))
-    two = run_stage(request("gamma_surface", iron, lattice=iron_lattice, settings=parallel, work=tmp_path / "work"))
+    one = run_stage(request("gamma_surface", iron, upstream=(iron_lattice,)))
+    two = run_stage(request("gamma_surface", iron, upstream=(iron_lattice,), settings=parallel, work=tmp_path / "work"))
     assert one.ok
     assert two.ok, two.failure
     np.testing.assert_allclose(two.result.gamma_mj_m2, one.result.gamma_mj_m2, atol=1e-3)
@@ -164,7 +164,7 @@ def test_two_mpi_ranks_compute_what_one_does(iron: Potential, iron_lattice: Stag
 def test_work_folder_that_cannot_be_made(iron: Potential, iron_lattice: StageRecord, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with pytest.raises(StorageError) as caught:
-        run_stage(request("elastic", iron, lattice=iron_lattice, work=tmp_path / "file" / "work"))
+        run_stage(request("elastic", iron, upstream=(iron_lattice,), work=tmp_path / "file" / "work"))
     assert caught.value.next_step
 
 
@@ -194,17 +194,17 @@ def test_the_lattice_of_another_crystal_is_refused(
     }
     for found, (potential, lattice) in foreign.items():
         with pytest.raises(ConfigurationError, match=re.escape(found)):
-            run_stage(request("elastic", potential, lattice=lattice))
+            run_stage(request("elastic", potential, upstream=(lattice,)))
 
 
 def test_a_character_that_would_not_be_what_is_computed_is_refused(iron: Potential, iron_lattice: StageRecord) -> None:
-    for character in ("screw", ""):
+    for character in ("mixed", ""):
         with pytest.raises(ConfigurationError, match=f"character '{character}'"):
-            run_stage(request("peierls_stress", iron, lattice=iron_lattice, character=character))
+            run_stage(request("peierls_stress", iron, upstream=(iron_lattice,), character=character))
 
 
 def test_the_same_request_gives_the_same_numbers(iron: Potential, iron_lattice: StageRecord) -> None:
     for name in ("elastic", "gamma_surface"):
-        first, second = (asdict(run_stage(request(name, iron, lattice=iron_lattice)).result) for _ in range(2))
+        first, second = (asdict(run_stage(request(name, iron, upstream=(iron_lattice,))).result) for _ in range(2))
         for key, value in first.items():
             assert np.array_equal(value, second[key]), key

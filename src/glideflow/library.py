@@ -12,9 +12,10 @@ from pathlib import Path
 
 from glideflow import __version__
 from glideflow.atomic import write_text
-from glideflow.config.run import ALL_PROPERTIES, RunSettings
+from glideflow.config.run import RunSettings
 from glideflow.errors import GlideflowError, StorageError
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
+from glideflow.property_specs import ALL_PROPERTIES
 from glideflow.records import FAILED, Library, LibraryEntry, MissingResult, StageRecord
 from glideflow.result_files import result_labels
 from glideflow.storage import read_record

@@ -1,20 +1,14 @@
-"""Where the result of each property lies below the folder of a run's results, and what such a name says."""
+"""What the name of a result file says."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from glideflow.config.run import Property
+from glideflow.property_specs import PROPERTIES, Property
 
-# The braces are Snakemake's wildcards.
-RESULT_FILES: dict[Property, str] = {
-    "lattice": "potentials/{potential}/lattice.h5",
-    "elastic": "potentials/{potential}/elastic.h5",
-    "gamma_surface": "potentials/{potential}/gamma_surface/{slip_system}.h5",
-    "peierls_stress": "potentials/{potential}/peierls_stress/{slip_system}/{character}.h5",
-}
-"""Path of a result, relative to ``<results>/<name>``."""
+RESULT_FILES: dict[Property, str] = {name: spec.result_file for name, spec in PROPERTIES.items()}
+"""Path of the result of each property, relative to ``<results>/<name>``, with Snakemake's wildcards."""
 
 _ESCAPED_WILDCARD = re.compile(r"\\{(\w+)\\}")
 

@@ -18,24 +18,15 @@ from typing import Literal, cast
 from pydantic import BaseModel
 
 from glideflow.code_digest import code_digest
-from glideflow.config.run import ALL_PROPERTIES, Property, RunSettings
+from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.potentials.record import EngineKind, Potential, verify_files
+from glideflow.property_specs import PROPERTIES, Property, PropertySpec, with_needs
 from glideflow.result_files import RESULT_FILES as RESULT_FILES  # part of what a run is
 
-Rule = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "library", "report"]
-
-CHARACTERS = ("edge",)
-"""Dislocation characters whose Peierls stress is computed."""
-
-PREREQUISITES: dict[Property, tuple[Property, ...]] = {
-    "lattice": (),
-    "elastic": ("lattice",),
-    "gamma_surface": ("lattice",),
-    "peierls_stress": ("lattice",),
-}
-"""Properties whose results each property reads."""
+JoiningRule = Literal["library", "report"]
+Rule = Property | JoiningRule
 
 # Results of steps that join, relative to ``<results>/<name>``.
 CONFIGURATION_FILE = "config.yaml"
@@ -48,28 +39,17 @@ SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 # module would depend on all of them.
 ENGINE_MODULES: dict[EngineKind, str] = {
     "lammps": "engines.lammps",
+    "nep": "engines.nep",
     "ase": "engines.ase_calculator",
 }
 """Module of the adapter that evaluates potentials of each kind."""
 
-RULE_MODULES: dict[Rule, str] = {
-    "lattice": "properties.lattice",
-    "elastic": "properties.elastic",
-    "gamma_surface": "properties.gamma_surface",
-    "peierls_stress": "properties.peierls_stress",
+JOINING_MODULES: dict[JoiningRule, str] = {
     "library": "library",
     "report": "reporting.report",
 }
-"""Module that does the work of each rule."""
+"""Module that does the work of each rule that joins results."""
 
-# Sections that decide a result, beside the potential. Limits and parallelism decide only whether and how fast it is
-# obtained: raising a limit must not throw away what was computed under the old one.
-DECIDING_SECTIONS: dict[Property, tuple[str, ...]] = {
-    "lattice": ("lattice",),
-    "elastic": ("elastic",),
-    "gamma_surface": ("gamma_surface", "seed"),
-    "peierls_stress": ("peierls_stress", "seed"),
-}
 DECIDING_ENGINE_KEYS = ("accelerator",)
 
 
@@ -135,10 +115,7 @@ class ResolvedRun:
     @property
     def properties(self) -> tuple[Property, ...]:
         """Properties that are computed: those asked for and what they need, in the order of their dependence."""
-        needed = set(self.settings.properties)
-        for prerequisites in (PREREQUISITES[name] for name in self.settings.properties):
-            needed.update(prerequisites)
-        return tuple(name for name in ALL_PROPERTIES if name in needed)
+        return with_needs(self.settings.properties)
 
     def potential(self, identifier: str) -> Potential:
         """Potential of this id.
@@ -172,18 +149,35 @@ class ResolvedRun:
 
     def _tasks_of(self, potential: Potential) -> Iterator[Task]:
         for name in self.properties:
-            inputs = tuple(RESULT_FILES[needed].format(potential=potential.id) for needed in PREREQUISITES[name])
-            for labels in self._labels(name, potential):
-                output = RESULT_FILES[name].format(**labels)
-                yield Task(rule=name, output=output, inputs=inputs, **labels)
+            for labels in self._labels(PROPERTIES[name], potential):
+                yield property_task(name, potential.id, **labels)
 
-    def _labels(self, name: Property, potential: Potential) -> Iterator[dict[str, str]]:
-        if name in ("lattice", "elastic"):
-            yield {"potential": potential.id}
+    def _labels(self, spec: PropertySpec, potential: Potential) -> Iterator[dict[str, str]]:
+        if "slip_system" not in spec.labels:
+            yield {}
             return
         for system in self.slip_systems(potential):
-            for character in CHARACTERS if name == "peierls_stress" else ("",):
-                yield {"potential": potential.id, "slip_system": system.name, "character": character}
+            for character in characters(system) if "character" in spec.labels else ("",):
+                yield {"slip_system": system.name, "character": character}
+
+
+def characters(system: SlipSystemSettings) -> tuple[str, ...]:
+    """Dislocation characters that are computed on a slip system."""
+    return system.characters
+
+
+def property_task(name: Property, potential: str, *, slip_system: str = "", character: str = "") -> Task:
+    """The task that computes a property of a potential, with its files.
+
+    Args:
+        name: the property.
+        potential: id of the potential.
+        slip_system: name of the slip system, where the property has one.
+        character: dislocation character, where the property has one.
+    """
+    labels = {"potential": potential, "slip_system": slip_system, "character": character}
+    needed = tuple(RESULT_FILES[each].format(**labels) for each in PROPERTIES[name].needs)
+    return Task(rule=name, output=RESULT_FILES[name].format(**labels), inputs=needed, **labels)
 
 
 def results_folder(settings: RunSettings) -> str:
@@ -239,7 +233,7 @@ def _check_ids(potentials: tuple[Potential, ...]) -> None:
 
 
 def _check_slip_systems(run: ResolvedRun) -> None:
-    wanting = [name for name in run.properties if name in ("gamma_surface", "peierls_stress")]
+    wanting = [name for name in run.properties if "slip_system" in PROPERTIES[name].labels]
     missing = sorted({potential.structure for potential in run.potentials if not run.slip_systems(potential)})
     if wanting and missing:
         raise ConfigurationError(
@@ -259,11 +253,13 @@ def settings_digest(settings: RunSettings, rule: Rule, *, slip_system: str = "")
     """
     if rule in ("library", "report"):
         return _digest(settings.model_dump(mode="json"))
-    sections = DECIDING_SECTIONS[cast("Property", rule)]
+    sections = PROPERTIES[cast("Property", rule)].sections
     deciding: dict[str, object] = {key: _plain(getattr(settings, key)) for key in sections}
     deciding["engine"] = {key: getattr(settings.engine, key) for key in DECIDING_ENGINE_KEYS}
     if slip_system:
-        deciding["slip_system"] = [_plain(system) for system in settings.slip_systems if system.name == slip_system]
+        # Which characters are computed decides the jobs, not their results.
+        chosen = (system for system in settings.slip_systems if system.name == slip_system)
+        deciding["slip_system"] = [system.model_dump(mode="json", exclude={"characters"}) for system in chosen]
     return _digest(deciding)
 
 
@@ -274,10 +270,15 @@ def rule_code(rule: Rule, potential: Potential | None = None) -> str:
         rule: rule of the workflow.
         potential: the potential, for rules that compute a property of one.
     """
-    modules = [RULE_MODULES[rule]]
+    modules = [_rule_module(rule)]
     if potential is not None:
         modules.append(ENGINE_MODULES[potential.engine])
     return code_digest(*(f"glideflow.{module}" for module in modules))
+
+
+def _rule_module(rule: Rule) -> str:
+    joining = JOINING_MODULES.get(cast("JoiningRule", rule))
+    return joining if joining is not None else PROPERTIES[cast("Property", rule)].module
 
 
 def _plain(value: object) -> object:

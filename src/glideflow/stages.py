@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glideflow.config.run import Property, RunSettings
+from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError
 from glideflow.exclusive import alone
 from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
 from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
 from glideflow.progress import Progress, silent
-from glideflow.properties.results import LatticeResult
-from glideflow.records import FAILED, OK, SKIPPED, StageFailure, StageRecord, provenance_of, summary_of
-from glideflow.run import CHARACTERS
+from glideflow.property_specs import PROPERTIES, Property, PropertySpec
+from glideflow.records import (
+    FAILED,
+    OK,
+    SKIPPED,
+    PropertyResult,
+    StageFailure,
+    StageRecord,
+    provenance_of,
+    summary_of,
+)
 from glideflow.workbench import Workbench, request_key
 
 if TYPE_CHECKING:
@@ -24,7 +35,6 @@ if TYPE_CHECKING:
 
     from glideflow.engines.protocol import Engine
     from glideflow.potentials.record import Potential
-    from glideflow.properties.results import ElasticResult, GammaSurfaceResult, PeierlsStressResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +45,24 @@ class StageRequest:
         name: the property.
         potential: with which potential.
         settings: configuration of the run.
-        lattice: record of the lattice stage, for every other property.
-        slip_system: for γ surfaces and Peierls stresses.
-        character: dislocation character, for Peierls stresses.
+        upstream: records of the properties that it needs (`glideflow.property_specs.PropertySpec.needs`).
+        slip_system: where the property has one.
+        character: dislocation character, where the property has one.
         work: folder of partial results, or None to keep none.
     """
 
     name: Property
     potential: Potential
     settings: RunSettings
-    lattice: StageRecord | None = None
+    upstream: tuple[StageRecord, ...] = ()
     slip_system: SlipSystemSettings | None = None
     character: str = ""
     work: Path | None = None
+
+    @property
+    def spec(self) -> PropertySpec:
+        """What is known of the property."""
+        return PROPERTIES[self.name]
 
     @property
     def section(self) -> BaseModel:
@@ -59,8 +74,8 @@ class StageRequest:
 def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord:
     """Compute a property in a child process.
 
-    Physical and technical failures of the potential become a record with status ``failed``; if the lattice that the
-    property needs has failed, the record is ``skipped``.
+    Physical and technical failures of the potential become a record with status ``failed``; if a property that this
+    one needs has failed, the record is ``skipped``.
 
     One process at a time computes a property of a potential in a folder of partial results. A second one, e.g. of a
     run that was started again while a job of a killed run goes on, waits, and then finds what the first has left.
@@ -72,8 +87,9 @@ def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord
     """
     _refuse_incomplete(request)
     _refuse_contradictory(request)
-    if request.lattice is not None and not request.lattice.ok:
-        return _record(request, SKIPPED, failure=_upstream_failure(request.lattice))
+    failed = next((record for record in request.upstream if not record.ok), None)
+    if failed is not None:
+        return _record(request, SKIPPED, failure=_upstream_failure(failed))
     with _alone(request, progress):
         outcome = _run(request, progress)
     if isinstance(outcome, Failure):
@@ -96,64 +112,77 @@ def _alone(request: StageRequest, progress: Progress) -> AbstractContextManager[
     return alone(request.work / f"{request.name}-{key}.lock", lambda holder: progress(f"{WAITING} {holder}", 0.0, 0.0))
 
 
-def compute_stage(
-    request: StageRequest, progress: Progress = silent
-) -> LatticeResult | ElasticResult | GammaSurfaceResult | PeierlsStressResult:
+def compute_stage(request: StageRequest, progress: Progress = silent) -> PropertyResult:
     """Compute a property in this process; see `run_stage` for the safe way."""
     from glideflow.engines.registry import engine_for
     from glideflow.potentials.record import verify_files
 
     verify_files(request.potential)
     engine = engine_for(request.potential.engine, request.settings.engine)
-    if request.name == "lattice":
-        from glideflow.properties.lattice import relax_lattice
-
-        return relax_lattice(engine, request.potential, request.settings.lattice, progress)
-    lattice = _lattice_result(request)
-    if request.name == "elastic":
-        from glideflow.properties.elastic import elastic_constants
-
-        return elastic_constants(engine, request.potential, lattice, request.settings.elastic, progress)
-    return _compute_on_slip_system(request, engine, lattice, progress)
+    function = _function(request.spec)
+    with _workbench(request, engine, progress) as workbench:
+        offered = _offered(request) | {"engine": engine, "workbench": workbench, "progress": progress}
+        wanted = inspect.signature(function).parameters
+        return function(**{name: value for name, value in offered.items() if name in wanted})
 
 
-def _compute_on_slip_system(
-    request: StageRequest, engine: Engine, lattice: LatticeResult, progress: Progress
-) -> GammaSurfaceResult | PeierlsStressResult:
+def _function(spec: PropertySpec) -> Callable[..., PropertyResult]:
+    from importlib import import_module
+
+    module, _, name = spec.function.partition(":")
+    function: Callable[..., PropertyResult] = getattr(import_module(f"glideflow.{module}"), name)
+    return function
+
+
+def _offered(request: StageRequest) -> dict[str, Any]:
+    """What the function of a property may take, by the names of its parameters; see `PropertySpec.function`."""
     from glideflow.crystals.slip_systems import slip_system
-    from glideflow.properties.gamma_surface import gamma_surface
-    from glideflow.properties.peierls_stress import peierls_stress
 
-    assert request.slip_system is not None
-    system, settings = slip_system(request.slip_system), request.settings
-    workbench = Workbench(request.work, _workbench_key(request, engine))
-    if workbench.names():
-        progress(RESUMED, len(workbench.names()), 0.0)
-    shared: dict[str, Any] = {"seed": settings.seed, "workbench": workbench, "progress": progress}
-    try:
-        if request.name == "gamma_surface":
-            return gamma_surface(engine, request.potential, lattice, system, settings.gamma_surface, **shared)
-        return peierls_stress(engine, request.potential, lattice, system, settings.peierls_stress, **shared)
-    finally:
-        workbench.close()
+    settings = request.settings
+    return {
+        "potential": request.potential,
+        "settings": request.section,
+        "system": slip_system(request.slip_system) if request.slip_system else None,
+        "character": request.character,
+        "seed": settings.seed,
+        **{f"{section}_settings": getattr(settings, section) for section in request.spec.sections},
+        **{PROPERTIES[name].argument: _upstream(request, name).result for name in request.spec.needs},
+    }
 
 
-def lattice_fits(record: StageRecord, potential: Potential) -> bool:
-    """Whether a record is the lattice stage of a potential: of the same structure, and computed with the same files."""
+@contextmanager
+def _workbench(request: StageRequest, engine: Engine, progress: Progress) -> Iterator[Workbench]:
+    """Partial results of properties of a slip system; the others take seconds and keep none."""
+    if request.slip_system is None:
+        yield Workbench(None)
+        return
+    with closing(Workbench(request.work, _workbench_key(request, engine))) as workbench:
+        if workbench.names():
+            progress(RESUMED, len(workbench.names()), 0.0)
+        yield workbench
+
+
+def _upstream(request: StageRequest, name: str) -> StageRecord:
+    return next(record for record in request.upstream if record.property == name)
+
+
+def record_fits(record: StageRecord, name: Property, potential: Potential) -> bool:
+    """Whether a record holds a property of a potential: of the same structure, computed with the same files."""
     own = summary_of(potential)
     found = (record.property, record.potential.structure, record.potential.sha256)
-    return found == ("lattice", own.structure, own.sha256)
+    return found == (name, own.structure, own.sha256)
 
 
 def partial_results_file(request: StageRequest) -> Path | None:
     """File of the partial results from which a request would resume, whether it is there or not.
 
-    None for a property that keeps none, and where the lattice that it starts from is not known.
+    None for a property that keeps none, and where what it starts from is not known.
     """
     from glideflow.engines.registry import engine_for
 
     keeps_none = request.slip_system is None or request.work is None
-    if keeps_none or request.lattice is None or not isinstance(request.lattice.result, LatticeResult):
+    known = {record.property for record in request.upstream if record.ok}
+    if keeps_none or not known.issuperset(request.spec.needs):
         return None
     engine = engine_for(request.potential.engine, request.settings.engine)
     assert request.work is not None
@@ -189,22 +218,27 @@ def _workbench_key(request: StageRequest, engine: Engine) -> str:
     return request_key(
         request.name,
         request.potential.content_sha256,
-        request.section.model_dump(mode="json"),
-        request.slip_system.model_dump(mode="json"),
+        request.slip_system.model_dump(mode="json", exclude={"characters"}),
+        request.character,
         request.settings.seed,
-        _lattice_result(request).a_angstrom,
-        _lattice_result(request).c_angstrom,
+        [_plain(getattr(request.settings, section)) for section in request.spec.sections],
+        [_plain(_upstream(request, name).result) for name in request.spec.needs],
         engine.name,
         engine.version,
-        code_digest(f"glideflow.properties.{request.name}"),
+        code_digest(f"glideflow.{request.spec.module}"),
         code_digest("glideflow.engines.registry"),
     )
 
 
-def _lattice_result(request: StageRequest) -> LatticeResult:
-    assert request.lattice is not None
-    assert isinstance(request.lattice.result, LatticeResult)
-    return request.lattice.result
+def _plain(value: Any) -> Any:  # noqa: ANN401 - settings, a record, or a part of one
+    """The value as lists, numbers and texts, every digit included."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _record(request: StageRequest, status: str, **parts: Any) -> StageRecord:  # noqa: ANN401 - result or failure
@@ -222,38 +256,34 @@ def _record(request: StageRequest, status: str, **parts: Any) -> StageRecord:  #
     )
 
 
-def _upstream_failure(lattice: StageRecord) -> StageFailure:
-    reason = lattice.failure.reason if lattice.failure else "no reason recorded"
+def _upstream_failure(record: StageRecord) -> StageFailure:
+    reason = record.failure.reason if record.failure else "no reason recorded"
+    title = PROPERTIES[record.property].title  # type: ignore[index]
     return StageFailure(
         error_class="Upstream",
-        reason=f"the lattice could not be relaxed: {reason}",
-        next_step="see the failure of the lattice stage",
+        reason=reason if record.status == SKIPPED else f"there is no {title} to start from: {reason}",
+        next_step=f"see the failure of the {title}",
     )
 
 
 def _refuse_incomplete(request: StageRequest) -> None:
-    needs_lattice = request.name != "lattice" and request.lattice is None
-    needs_system = request.name in ("gamma_surface", "peierls_stress") and request.slip_system is None
-    if needs_lattice or needs_system:
-        missing = "the lattice record" if needs_lattice else "a slip system"
+    there = {record.property for record in request.upstream}
+    lacking = [f"the {PROPERTIES[name].title} record" for name in request.spec.needs if name not in there]
+    lacking += ["a slip system"] if "slip_system" in request.spec.labels and request.slip_system is None else []
+    if lacking:
+        missing = " and ".join(lacking)
         raise ConfigurationError(
             f"the {request.name} of {request.potential.id} was asked for without {missing}",
             expected=f"{missing} of this potential",
-            next_step="give --lattice and --slip-system, or let the command compute what it needs",
+            next_step="name the record and the slip system, or let the command compute what it needs",
         )
 
 
 def _refuse_contradictory(request: StageRequest) -> None:
     """Refuse parts that do not belong together: the record would say something else than what was computed."""
     own = request.potential
-    if request.lattice is not None and not lattice_fits(request.lattice, own):
-        other = request.lattice
-        raise ConfigurationError(
-            f"the {request.name} of {own.id} ({own.structure}) was asked for with the {other.property} of "
-            f"{other.potential.id} ({other.potential.structure})",
-            expected="its own lattice: the same structure, computed with the same potential files",
-            next_step="run `glideflow lattice` for this potential, or leave --lattice out",
-        )
+    for record in request.upstream:
+        _refuse_foreign(request, record)
     if request.slip_system is not None and request.slip_system.structure != own.structure:
         raise ConfigurationError(
             f"slip system {request.slip_system.name} is for {request.slip_system.structure} crystals, "
@@ -261,9 +291,35 @@ def _refuse_contradictory(request: StageRequest) -> None:
             expected="a slip system of the potential's structure",
             next_step="choose another one from slip_systems",
         )
-    if request.character not in (CHARACTERS if request.name == "peierls_stress" else ("",)):
+    refuse_character(request.name, request.slip_system, request.character)
+
+
+def refuse_character(name: Property, system: SlipSystemSettings | None, character: str) -> None:
+    """Refuse a dislocation character that a property does not have, or that the slip system does not name.
+
+    Raises:
+        ConfigurationError: it would not be what is computed.
+    """
+    has_one = "character" in PROPERTIES[name].labels and system is not None
+    allowed: tuple[str, ...] = system.characters if has_one and system is not None else ("",)
+    if character not in allowed:
         raise ConfigurationError(
-            f"the {request.name} was asked for with the dislocation character {request.character!r}",
-            expected=f"{' or '.join(CHARACTERS)} for a Peierls stress, none for other properties",
-            next_step="correct the character of the request",
+            f"the {name} was asked for with the dislocation character {character!r}",
+            expected=" or ".join(allowed) or "none for this property",
+            next_step="correct it, or add it to `characters` of the slip system",
+        )
+
+
+def _refuse_foreign(request: StageRequest, record: StageRecord) -> None:
+    """Refuse a record of something else than what the property needs."""
+    own, system = request.potential, request.slip_system.name if request.slip_system else ""
+    needed = next((name for name in request.spec.needs if name == record.property), None)
+    elsewhere = record.slip_system not in ("", system) or record.character not in ("", request.character)
+    if needed is None or elsewhere or not record_fits(record, needed, own):
+        raise ConfigurationError(
+            f"the {request.name} of {own.id} ({own.structure}) was asked for with the {record.record_name} of "
+            f"{record.potential.id} ({record.potential.structure})",
+            expected=f"its own {' and '.join(request.spec.needs) or 'nothing'}: the same structure, slip system and "
+            "character, computed with the same potential files",
+            next_step="compute these for this potential, or leave the option out",
         )

@@ -12,10 +12,11 @@ import pytest
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
-from glideflow.config.run import ALL_PROPERTIES, RunSettings
+from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import FCC_111, HCP_PRISMATIC
 from glideflow.potentials.record import Potential, PotentialFile
 from glideflow.potentials.select import find
+from glideflow.property_specs import DEFAULT_PROPERTIES, PROPERTIES
 from glideflow.records import Library, LibraryEntry, StageFailure, StageRecord
 from glideflow.stages import StageRequest, run_stage
 from glideflow.storage import read_record, write_record
@@ -37,15 +38,15 @@ Renamed = Callable[..., LibraryEntry]
 def _records(potential: Potential) -> tuple[StageRecord, ...]:
     system = HCP_PRISMATIC if potential.structure == "hcp" else FCC_111
     records: list[StageRecord] = []
-    for name in ALL_PROPERTIES:
-        on_plane = name in ("gamma_surface", "peierls_stress")
+    for name in DEFAULT_PROPERTIES:
+        spec = PROPERTIES[name]
         request = StageRequest(
             name=name,
             potential=potential,
             settings=SETTINGS,
-            lattice=records[0] if records else None,
-            slip_system=system if on_plane else None,
-            character="edge" if name == "peierls_stress" else "",
+            upstream=tuple(record for record in records if record.property in spec.needs),
+            slip_system=system if "slip_system" in spec.labels else None,
+            character="edge" if "character" in spec.labels else "",
         )
         records.append(run_stage(request))
     return tuple(records)

@@ -155,7 +155,7 @@ class TestSweep:
         (copper,) = [potential for potential in run.potentials if potential.element == "Cu"]
         folder = swept.project.root / "results/sweep/potentials" / copper.id
         lattice = read_record(folder / "lattice.h5", StageRecord)
-        request = StageRequest(name="elastic", potential=copper, settings=serial, lattice=lattice)
+        request = StageRequest(name="elastic", potential=copper, settings=serial, upstream=(lattice,))
         alone = run_stage(request).result
         together = read_record(folder / "elastic.h5", StageRecord).result
         assert together.tensor_gpa == pytest.approx(alone.tensor_gpa, abs=1e-4)

@@ -13,11 +13,11 @@ from glideflow.config.load import settings_from_files
 from glideflow.config.yaml_text import settings_yaml
 from glideflow.errors import GlideflowError
 from glideflow.plan import job_memory_mb, job_runtime_min
+from glideflow.property_specs import PROPERTIES
 from glideflow.run import (
     CONFIGURATION_FILE,
     LIBRARY_FILE,
     REPORT_FILE,
-    RESULT_FILES,
     TABLE_FILE,
     rule_code,
     settings_digest,
@@ -95,6 +95,19 @@ def write_configuration():
         write_text(Path(RESULTS, CONFIGURATION_FILE), settings_yaml(SETTINGS))
     except GlideflowError as error:
         raise WorkflowError(str(error)) from None
+
+
+def property_command(spec):
+    """Command of the rule of a property; Snakemake quotes every name and value in it."""
+    options = [f"--{PROPERTIES[name].argument} {{input.{name}:q}}" for name in spec.needs]
+    options += [f"--{label.replace('_', '-')} {{wildcards.{label}:q}}" for label in spec.labels]
+    return " ".join(
+        [
+            f"glideflow {spec.command} --potential {{wildcards.potential:q}} --config {{params.config:q}}",
+            *options,
+            "--output {output:q} --work {params.work:q} 2> {log:q}",
+        ]
+    )
 
 
 def memory_mb(rule):

@@ -1,119 +1,40 @@
-"""Library branch: potential -> lattice -> elastic constants, γ surface, Peierls stress -> one library."""
+"""Library branch: every property of every potential, and one library of all."""
 
 from glideflow.plan import job_threads
+from glideflow.property_specs import PROPERTIES
 
 ENGINE = SETTINGS.engine
 
 
-rule lattice:
-    """Lattice constants, cohesive energy and ground state of one potential."""
-    output:
-        f"{RESULTS}/{RESULT_FILES['lattice']}",
-    log:
-        f"{RESULTS}/logs/lattice/{{potential}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/lattice/{{potential}}.tsv"
-    conda:
-        "../../envs/library.yaml"
-    threads: job_threads(ENGINE)
-    resources:
-        **LAUNCH,
-        mem_mb=memory_mb("lattice"),
-        runtime=runtime_min("lattice"),
-    params:
-        code=property_code("lattice"),
-        settings=deciding("lattice"),
-        potential=content,
-        config=configuration_in_force,
-        work=partial_results,
-    shell:
-        "glideflow lattice --potential {wildcards.potential:q} --config {params.config:q}"
-        " --output {output:q} --work {params.work:q} 2> {log:q}"
+# One rule per property: lattice, elastic, gamma_surface, ...
+for SPEC in PROPERTIES.values():
 
-
-rule elastic:
-    """Elastic constants of one potential."""
-    input:
-        lattice=rules.lattice.output,
-    output:
-        f"{RESULTS}/{RESULT_FILES['elastic']}",
-    log:
-        f"{RESULTS}/logs/elastic/{{potential}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/elastic/{{potential}}.tsv"
-    conda:
-        "../../envs/library.yaml"
-    threads: job_threads(ENGINE)
-    resources:
-        **LAUNCH,
-        mem_mb=memory_mb("elastic"),
-        runtime=runtime_min("elastic"),
-    params:
-        code=property_code("elastic"),
-        settings=deciding("elastic"),
-        potential=content,
-        config=configuration_in_force,
-        work=partial_results,
-    shell:
-        "glideflow elastic --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
-        " --output {output:q} --work {params.work:q} 2> {log:q}"
-
-
-rule gamma_surface:
-    """γ surface of one slip system of one potential; its points are batched in one engine process."""
-    input:
-        lattice=rules.lattice.output,
-    output:
-        f"{RESULTS}/{RESULT_FILES['gamma_surface']}",
-    log:
-        f"{RESULTS}/logs/gamma_surface/{{potential}}/{{slip_system}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/gamma_surface/{{potential}}/{{slip_system}}.tsv"
-    conda:
-        "../../envs/library.yaml"
-    threads: job_threads(ENGINE)
-    resources:
-        **LAUNCH,
-        mem_mb=memory_mb("gamma_surface"),
-        runtime=runtime_min("gamma_surface"),
-    params:
-        code=property_code("gamma_surface"),
-        settings=deciding("gamma_surface"),
-        potential=content,
-        config=configuration_in_force,
-        work=partial_results,
-    shell:
-        "glideflow gamma --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
-        " --slip-system {wildcards.slip_system:q} --output {output:q} --work {params.work:q} 2> {log:q}"
-
-
-rule peierls_stress:
-    """Peierls stress of one straight dislocation in one slip system of one potential."""
-    input:
-        lattice=rules.lattice.output,
-    output:
-        f"{RESULTS}/{RESULT_FILES['peierls_stress']}",
-    log:
-        f"{RESULTS}/logs/peierls_stress/{{potential}}/{{slip_system}}/{{character}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/peierls_stress/{{potential}}/{{slip_system}}/{{character}}.tsv"
-    conda:
-        "../../envs/library.yaml"
-    threads: job_threads(ENGINE)
-    resources:
-        **LAUNCH,
-        mem_mb=memory_mb("peierls_stress"),
-        runtime=runtime_min("peierls_stress"),
-    params:
-        code=property_code("peierls_stress"),
-        settings=deciding("peierls_stress"),
-        potential=content,
-        config=configuration_in_force,
-        work=partial_results,
-    shell:
-        "glideflow peierls --potential {wildcards.potential:q} --config {params.config:q} --lattice {input.lattice:q}"
-        " --slip-system {wildcards.slip_system:q} --character {wildcards.character:q}"
-        " --output {output:q} --work {params.work:q} 2> {log:q}"
+    rule:
+        name:
+            SPEC.name
+        input:
+            **{name: f"{RESULTS}/{PROPERTIES[name].result_file}" for name in SPEC.needs},
+        output:
+            f"{RESULTS}/{SPEC.result_file}",
+        log:
+            f"{RESULTS}/logs/{SPEC.job_name}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{SPEC.job_name}.tsv"
+        conda:
+            "../../envs/library.yaml"
+        threads: job_threads(ENGINE)
+        resources:
+            **LAUNCH,
+            mem_mb=memory_mb(SPEC.name),
+            runtime=runtime_min(SPEC.name),
+        params:
+            code=property_code(SPEC.name),
+            settings=deciding(SPEC.name),
+            potential=content,
+            config=configuration_in_force,
+            work=partial_results,
+        shell:
+            property_command(SPEC)
 
 
 rule library:

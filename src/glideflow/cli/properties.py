@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,12 +33,16 @@ from glideflow.errors import ConfigurationError, GlideflowError
 from glideflow.job_log import WROTE
 
 if TYPE_CHECKING:
-    from glideflow.config.run import Property, RunSettings
+    from glideflow.config.run import RunSettings
     from glideflow.config.slip_systems import SlipSystemSettings
     from glideflow.potentials.record import Potential
+    from glideflow.progress import Progress
+    from glideflow.property_specs import Property
     from glideflow.records import StageRecord
 
-CharacterOption = Annotated[str, typer.Option("--character", help="Dislocation character; edge is implemented.")]
+CharacterOption = Annotated[
+    str, typer.Option("--character", help="Dislocation character, of those of the slip system.")
+]
 
 
 class StageFailedError(GlideflowError):
@@ -78,7 +83,7 @@ def elastic(
 ) -> None:
     """Elastic constants by central differences of the stress, internal coordinates relaxed."""
     choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
-    _run("elastic", choice, config, overrides, lattice=lattice, output=output, work=work, as_json=as_json)
+    _run("elastic", choice, config, overrides, given={"lattice": lattice}, output=output, work=work, as_json=as_json)
 
 
 def gamma(
@@ -107,7 +112,7 @@ def gamma(
         choice,
         config,
         overrides,
-        lattice=lattice,
+        given={"lattice": lattice},
         slip_system=slip_system,
         output=output,
         work=work,
@@ -138,7 +143,7 @@ def peierls(
         choice,
         config,
         overrides,
-        lattice=lattice,
+        given={"lattice": lattice},
         slip_system=slip_system,
         character=character,
         output=output,
@@ -171,79 +176,90 @@ def _run(
     config: Path | None,
     overrides: list[str] | None,
     *,
-    lattice: Path | None = None,
+    given: Mapping[Property, Path | None] | None = None,
     slip_system: str | None = None,
     character: str = "",
     output: Path | None,
     work: Path | None,
     as_json: bool,
 ) -> None:
-    """Compute a property (and the lattice before it, if need be), write its record, print it."""
+    """Compute a property (and what it needs before it, if need be), write its record, print it."""
     from glideflow.cli.display import progress_display
+    from glideflow.property_specs import PROPERTIES
+    from glideflow.stages import refuse_character
 
-    character = _checked_character(character)
     settings = settings_from(config, overrides)
     potential = chosen_potential(choice, settings)
-    system = _slip_system(settings, potential, slip_system) if name in ("gamma_surface", "peierls_stress") else None
+    on_system = "slip_system" in PROPERTIES[name].labels
+    system = _slip_system(settings, potential, slip_system) if on_system else None
+    refuse_character(name, system, character)
+    computation = _Computation(potential, settings, system, character)
     if output is not None:
         _refuse_unwritable(output)
     with progress_display() as progress:
-        base = _lattice_record(name, potential, settings, lattice, progress)
-        stage = _stage(name, potential, settings, base, system, character, work, progress)
+        upstream = computation.upstream(name, given or {}, progress)
+        stage = computation.stage(name, upstream, work, progress)
     if output is not None:
         from glideflow.storage import write_record
 
         write_record(output, stage)
-    _report(stage, base, output, as_json)
+    _report(stage, next((record for record in upstream if record.property == "lattice"), None), output, as_json)
 
 
-def _stage(
-    name: Property,
-    potential: Potential,
-    settings: RunSettings,
-    lattice: StageRecord | None,
-    system: SlipSystemSettings | None,
-    character: str,
-    work: Path | None,
-    progress: Any,  # noqa: ANN401 - a Progress
-) -> StageRecord:
-    from glideflow.stages import StageRequest, run_stage
+@dataclasses.dataclass(frozen=True)
+class _Computation:
+    """What is common to a property and to those that it needs."""
 
-    request = StageRequest(
-        name=name,
-        potential=potential,
-        settings=settings,
-        lattice=lattice,
-        slip_system=system,
-        character=character,
-        work=work,
-    )
-    return run_stage(request, progress)
+    potential: Potential
+    settings: RunSettings
+    system: SlipSystemSettings | None
+    character: str
 
+    def stage(
+        self, name: Property, upstream: Iterable[StageRecord], work: Path | None, progress: Progress
+    ) -> StageRecord:
+        """Compute a property."""
+        from glideflow.property_specs import PROPERTIES
+        from glideflow.stages import StageRequest, run_stage
 
-def _lattice_record(
-    name: Property,
-    potential: Potential,
-    settings: RunSettings,
-    path: Path | None,
-    progress: Any,  # noqa: ANN401 - a Progress
-) -> StageRecord | None:
-    if name == "lattice":
-        return None
-    if path is None:
-        return _stage("lattice", potential, settings, None, None, "", None, progress)
-    from glideflow.records import StageRecord
-    from glideflow.stages import lattice_fits
-    from glideflow.storage import read_record
-
-    record = read_record(path, StageRecord)
-    if not lattice_fits(record, potential):
-        raise ConfigurationError(
-            f"{path} holds the {record.property} of {record.potential.id} ({record.potential.structure})",
-            expected=f"the lattice of {potential.id} ({potential.structure}), computed with the same potential files",
-            next_step="run `glideflow lattice` for this potential, or leave --lattice out",
+        spec = PROPERTIES[name]
+        request = StageRequest(
+            name=name,
+            potential=self.potential,
+            settings=self.settings,
+            upstream=tuple(record for record in upstream if record.property in spec.needs),
+            slip_system=self.system if "slip_system" in spec.labels else None,
+            character=self.character if "character" in spec.labels else "",
+            work=work,
         )
-    return record
+        return run_stage(request, progress)
+
+    def upstream(
+        self, name: Property, given: Mapping[Property, Path | None], progress: Progress
+    ) -> tuple[StageRecord, ...]:
+        """What a property needs: read from the files that are given, else computed."""
+        from glideflow.property_specs import PROPERTIES
+
+        records: list[StageRecord] = []
+        for needed in PROPERTIES[name].needs:
+            path = given.get(needed)
+            records.append(self.stage(needed, records, None, progress) if path is None else self._read(needed, path))
+        return tuple(records)
+
+    def _read(self, name: Property, path: Path) -> StageRecord:
+        from glideflow.records import StageRecord
+        from glideflow.stages import record_fits
+        from glideflow.storage import read_record
+
+        record = read_record(path, StageRecord)
+        if not record_fits(record, name, self.potential):
+            potential = self.potential
+            raise ConfigurationError(
+                f"{path} holds the {record.property} of {record.potential.id} ({record.potential.structure})",
+                expected=f"the {name} of {potential.id} ({potential.structure}), computed with its own files",
+                next_step=f"compute the {name} of this potential, or leave the option out",
+            )
+        return record
 
 
 def _slip_system(settings: RunSettings, potential: Potential, name: str | None) -> SlipSystemSettings:
@@ -256,14 +272,6 @@ def _slip_system(settings: RunSettings, potential: Potential, name: str | None) 
             next_step="add an entry to slip_systems; a name, the structure, plane and direction are enough",
         )
     return chosen[0]
-
-
-def _checked_character(character: str) -> str:
-    if character not in ("", "edge"):
-        raise ConfigurationError(
-            f"the dislocation character {character!r}", expected="edge", next_step="leave --character out"
-        )
-    return character
 
 
 def _refuse_unwritable(output: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from glideflow.config.base import Section
@@ -15,9 +13,7 @@ from glideflow.config.library import LibrarySettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
-
-Property = Literal["lattice", "elastic", "gamma_surface", "peierls_stress"]
-ALL_PROPERTIES: tuple[Property, ...] = ("lattice", "elastic", "gamma_surface", "peierls_stress")
+from glideflow.property_specs import DEFAULT_PROPERTIES, Property
 
 
 class RunSettings(Section):
@@ -31,7 +27,7 @@ class RunSettings(Section):
     """Folder of partial results, from which interrupted steps resume."""
     seed: int = Field(default=20240311, ge=0, le=2**64 - 1)
     """Seed of everything random."""
-    properties: tuple[Property, ...] = ALL_PROPERTIES
+    properties: tuple[Property, ...] = DEFAULT_PROPERTIES
     """Properties that are computed."""
     potentials: PotentialsSettings = PotentialsSettings()
     """Interatomic potentials."""

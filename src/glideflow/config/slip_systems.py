@@ -8,6 +8,9 @@ from pydantic import Field
 
 from glideflow.config.base import Section
 
+Character = Literal["edge", "screw"]
+Cut = Literal["wide", "narrow"]
+
 
 class SlipSystemSettings(Section):
     """One slip system."""
@@ -20,6 +23,11 @@ class SlipSystemSettings(Section):
     """Miller (hkl) or Miller-Bravais (hkil) indices of the slip plane."""
     direction: tuple[int, ...] = Field(min_length=3, max_length=4)
     """Miller [uvw] or Miller-Bravais [uvtw] indices of the Burgers vector's direction."""
+    characters: tuple[Character, ...] = Field(default=("edge",), min_length=1)
+    """Characters of the dislocations whose Peierls stress is computed."""
+    cut: Cut | None = None
+    """Which of two inequivalent spacings between planes is cut, for the γ surface and the Peierls stress alike; the
+    wide one, or for the Peierls stress ``peierls_stress.cut``, if not given."""
 
 
 FCC_111 = SlipSystemSettings(name="fcc_111", structure="fcc", plane=(1, 1, 1), direction=(-1, 1, 0))

@@ -15,6 +15,9 @@ from glideflow.errors import SlipSystemError
 if TYPE_CHECKING:
     from glideflow.config.slip_systems import SlipSystemSettings
 
+_LARGEST_INDEX = 2
+"""Largest Miller index among which `nearest_plane` looks."""
+
 
 @dataclass(frozen=True)
 class SlipSystem:
@@ -26,6 +29,7 @@ class SlipSystem:
         plane: three Miller indices (hkl).
         direction: three Miller indices [uvw] of the Burgers vector's direction.
         label: the indices as given, e.g. ``(111)[-110]`` or ``(10-10)[-12-10]``.
+        cut: ``wide`` or ``narrow`` spacing between planes, None where the system leaves it open.
     """
 
     name: str
@@ -33,6 +37,7 @@ class SlipSystem:
     plane: tuple[int, int, int]
     direction: tuple[int, int, int]
     label: str
+    cut: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def slip_system(settings: SlipSystemSettings) -> SlipSystem:
     plane = _plane_indices(settings.name, given[0])
     direction = _direction_indices(settings.name, given[1])
     _refuse_out_of_plane(settings.name, plane, direction)
-    return SlipSystem(settings.name, settings.structure, plane, direction, _label(*given))
+    return SlipSystem(settings.name, settings.structure, plane, direction, _label(*given), settings.cut)
 
 
 def frame(system: SlipSystem, perfect: Crystal) -> Frame:
@@ -90,6 +95,26 @@ def shortest_lattice_vector(perfect: Crystal, direction: tuple[int, int, int]) -
     coefficients = along @ np.linalg.inv(perfect.primitive_angstrom)
     integers = np.rint(coefficients).astype(int)  # a conventional vector is a lattice vector
     return np.asarray(along / reduce(gcd, (abs(int(n)) for n in integers)))
+
+
+def nearest_plane(perfect: Crystal, system: SlipSystem, normal: FloatArray) -> str:
+    """Indices of the plane of low indices that holds the Burgers vector and is closest to a normal.
+
+    Args:
+        perfect: the crystal.
+        system: the slip system whose Burgers vector the plane has to hold.
+        normal: (3,) unit normal in the crystal's Cartesian axes; its sign does not matter.
+
+    Returns:
+        Indices in brackets, e.g. ``(1-10)``, or ``(0001)`` for hcp.
+    """
+    span = np.arange(-_LARGEST_INDEX, _LARGEST_INDEX + 1)
+    planes = np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)
+    planes = planes[(planes @ np.array(system.direction) == 0) & (np.gcd.reduce(planes, axis=1) == 1)]
+    normals = planes @ np.linalg.inv(perfect.conventional_angstrom).T
+    angles = np.degrees(np.arccos(np.clip(normals @ normal / np.linalg.norm(normals, axis=1), -1.0, 1.0)))
+    h, k, last = (int(index) for index in planes[np.argmin(angles)])
+    return _label((h, k, -h - k, last) if perfect.structure == "hcp" else (h, k, last), None)
 
 
 def _plane_indices(name: str, indices: tuple[int, ...]) -> tuple[int, int, int]:
@@ -139,5 +164,5 @@ def _refuse_out_of_plane(name: str, plane: tuple[int, int, int], direction: tupl
         )
 
 
-def _label(plane: tuple[int, ...], direction: tuple[int, ...]) -> str:
-    return f"({''.join(map(str, plane))})[{''.join(map(str, direction))}]"
+def _label(plane: tuple[int, ...], direction: tuple[int, ...] | None) -> str:
+    return f"({''.join(map(str, plane))})" + (f"[{''.join(map(str, direction))}]" if direction else "")

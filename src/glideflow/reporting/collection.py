@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from glideflow.library import table
+from glideflow.property_specs import PROPERTIES
 from glideflow.records import Library, LibraryEntry, PropertyResult, StageRecord
 
 R = TypeVar("R", bound=PropertyResult)
 
 STRUCTURE_ORDER = ("fcc", "bcc", "hcp")
-PROPERTY_NAMES = {
-    "lattice": "lattice",
-    "elastic": "elastic constants",
-    "gamma_surface": "γ surface",
-    "peierls_stress": "Peierls stress",
-}
+PROPERTY_NAMES: Mapping[str, str] = {name: spec.title for name, spec in PROPERTIES.items()}
 """Properties in words."""
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from glideflow.config.run import Property
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
 from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
+from glideflow.property_specs import Property
 from glideflow.records import Library, StageRecord
 from glideflow.reporting.labels import SlipLabels, plain, slip_labels
-from glideflow.result_files import RESULT_FILES
-from glideflow.run import CONFIGURATION_FILE, PREREQUISITES, Task
+from glideflow.run import CONFIGURATION_FILE, Task, property_task
 from glideflow.runs.commands import task_command
 
 
@@ -67,9 +66,7 @@ class RunContext:
 def task_of(stage: StageRecord) -> Task:
     """The task of a run whose result is this record."""
     name = cast("Property", stage.property)
-    labels = {"potential": stage.potential.id, "slip_system": stage.slip_system, "character": stage.character}
-    needed = tuple(RESULT_FILES[each].format(**labels) for each in PREREQUISITES[name])
-    return Task(rule=name, output=RESULT_FILES[name].format(**labels), inputs=needed, **labels)
+    return property_task(name, stage.potential.id, slip_system=stage.slip_system, character=stage.character)
 
 
 def run_context(library: Library) -> RunContext:

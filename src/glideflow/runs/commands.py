@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
+
+from glideflow.property_specs import PROPERTIES, Property
 
 if TYPE_CHECKING:
     from glideflow.run import Task
 
 WORKFLOW_CONFIGURATION = Path("config/config.yaml")
 """Configuration that the workflow takes by itself."""
-
-PROPERTY_COMMANDS: Mapping[str, str] = {
-    "lattice": "lattice",
-    "elastic": "elastic",
-    "gamma_surface": "gamma",
-    "peierls_stress": "peierls",
-}
-"""Subcommand of ``glideflow`` that computes each property."""
 
 
 class RunFolders(Protocol):
@@ -65,9 +59,11 @@ def task_command(run: RunFolders, task: Task, config: Path | None) -> str:
         task: the property, potential, slip system and character.
         config: file of that configuration; None for the built-in defaults.
     """
-    words = ["glideflow", PROPERTY_COMMANDS[task.rule], "--potential", task.potential]
+    spec = PROPERTIES[cast("Property", task.rule)]
+    words = ["glideflow", spec.command, "--potential", task.potential]
     words += ["--config", str(config)] if config is not None else []
-    words += ["--lattice", f"{run.results}/{task.inputs[0]}"] if task.inputs else []
+    for name, file in zip(spec.needs, task.inputs, strict=True):
+        words += [f"--{PROPERTIES[name].argument}", f"{run.results}/{file}"]
     words += ["--slip-system", task.slip_system] if task.slip_system else []
     words += ["--character", task.character] if task.character else []
     words += ["--output", f"{run.results}/{task.output}", "--work", f"{run.work}/{task.potential}"]

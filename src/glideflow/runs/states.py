@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from glideflow.config.run import Property
 from glideflow.errors import GlideflowError, StorageError
 from glideflow.potentials.record import Potential
+from glideflow.property_specs import Property
 from glideflow.records import FAILED, OK, SKIPPED, StageRecord
-from glideflow.result_files import RESULT_FILES
 from glideflow.run import ResolvedRun, Task
 from glideflow.runs.jobs import StartedJob, WorkflowActivity, workflow_activity
 from glideflow.storage import peek, read_record
@@ -125,7 +124,7 @@ def _partial_bytes(run: ResolvedRun, state: TaskState, files: dict[Path, int]) -
         name=cast("Property", state.task.rule),
         potential=state.potential,
         settings=run.settings,
-        lattice=_lattice(run, state.potential),
+        upstream=tuple(_readable(run.base / run.results / file for file in state.task.inputs)),
         slip_system=systems[state.task.slip_system],
         character=state.task.character,
         work=run.base / run.work / state.potential.id,
@@ -134,8 +133,10 @@ def _partial_bytes(run: ResolvedRun, state: TaskState, files: dict[Path, int]) -
     return files.get(file, 0) if file is not None else 0
 
 
-def _lattice(run: ResolvedRun, potential: Potential) -> StageRecord | None:
-    try:
-        return read_record(run.base / run.results / RESULT_FILES["lattice"].format(potential=potential.id), StageRecord)
-    except GlideflowError:
-        return None
+def _readable(files: Iterable[Path]) -> Iterator[StageRecord]:
+    """Those of the records that are there."""
+    for file in files:
+        try:
+            yield read_record(file, StageRecord)
+        except GlideflowError:
+            continue

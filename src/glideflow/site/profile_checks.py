@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from glideflow.config.engine import EngineSettings
-from glideflow.config.run import ALL_PROPERTIES
 from glideflow.plan import GIB_IN_MB, JOINING_RULES, MEMORY_MARGIN_MB, RUNTIME_MARGIN_MIN
+from glideflow.property_specs import ALL_PROPERTIES
 from glideflow.site.check import Check, Status, plain
 from glideflow.site.profile import Profile
 from glideflow.site.slurm import Partition, SlurmSite

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from glideflow.atomic import write_text
-from glideflow.config.run import ALL_PROPERTIES
 from glideflow.errors import ConfigurationError, DependencyError
+from glideflow.property_specs import ALL_PROPERTIES
 from glideflow.site.check import plain
 from glideflow.site.profile_checks import DEFAULT_WAIT_S, MEMORY_FLOOR_MB, Demand
 from glideflow.site.slurm import Partition, SlurmSite
