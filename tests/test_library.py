@@ -14,7 +14,7 @@ from glideflow.library import COLUMNS, merge, table, write_table
 from glideflow.potentials.record import Potential
 from glideflow.properties.results import CoreResult, ElasticResult, LatticeResult, PeierlsStressResult
 from glideflow.records import Library, StageFailure, StageRecord, provenance_of, summary_of
-from glideflow.storage import read_record, write_record
+from glideflow.storage import WrongKindError, read_record, write_record
 
 SETTINGS = settings_from_mapping({"name": "test"}, "test")
 COPPER = Potential(id="Cu_a", element="Cu", structure="fcc", family="Cu-F1", source_status="caution")
@@ -155,6 +155,26 @@ def test_two_records_of_one_property_are_refused(tmp_path: Path) -> None:
         )
     assert caught.value.expected
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize("accepted", [0.0, 100.0])
+@pytest.mark.parametrize("kind", ["library", "folder", "configuration"])
+def test_what_is_no_record_of_a_property_is_refused_and_not_called_missing(
+    tmp_path: Path, kind: str, accepted: float
+) -> None:
+    path = tmp_path / {"library": "library.h5", "folder": "potentials", "configuration": "run.yaml"}[kind]
+    library = library_of(tmp_path, stage(COPPER, "lattice", LATTICE))
+    if kind == "library":
+        write_record(path, library)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_text("name: quick\n")
+    with pytest.raises(WrongKindError) as caught:
+        merge(SETTINGS, [tmp_path / "0.h5", path], accept_missing_percent=accepted)
+    assert str(path) in caught.value.found
+    assert "single properties" in caught.value.expected
+    assert "potentials/" in caught.value.next_step
 
 
 def test_table_that_cannot_be_written(tmp_path: Path) -> None:

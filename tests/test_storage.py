@@ -28,7 +28,7 @@ from glideflow.properties.results import (
     PeierlsStressResult,
 )
 from glideflow.records import Library, LibraryEntry, PotentialSummary, Provenance, StageFailure, StageRecord
-from glideflow.storage import describe, read_record, record, unit_of, write_record
+from glideflow.storage import WrongKindError, describe, read_record, record, unit_of, write_record
 
 RECORDS = (
     LatticeResult,
@@ -188,10 +188,31 @@ def test_what_is_no_hdf5_is_refused(tmp_path: Path, garbage: bytes) -> None:
             read()
 
 
-def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.h5", tmp_path):
-        with pytest.raises(StorageError, match="does not exist"):
-            read_record(path, LoadingCurve)
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="does not exist"):
+        read_record(tmp_path / "nowhere.h5", LoadingCurve)
+
+
+def test_a_folder_is_refused_and_a_file_in_it_named(tmp_path: Path) -> None:
+    for read in (lambda: read_record(tmp_path, LoadingCurve), lambda: list(describe(tmp_path))):
+        with pytest.raises(WrongKindError, match="is a folder") as caught:
+            read()
+        assert "holds no HDF5 file" in caught.value.next_step
+        (tmp_path / "in").mkdir(exist_ok=True)
+    inside = tmp_path / "in/lattice.h5"
+    inside.touch()
+    with pytest.raises(WrongKindError) as caught:
+        list(describe(tmp_path))
+    assert str(inside) in caught.value.next_step
+
+
+def test_a_file_that_never_was_hdf5_is_not_to_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("name: quick\n")
+    with pytest.raises(WrongKindError) as caught:
+        list(describe(path))
+    assert "delete" not in caught.value.next_step
+    assert ".h5" in caught.value.expected
 
 
 def test_foreign_hdf5_is_refused_but_described(tmp_path: Path) -> None:
@@ -204,7 +225,7 @@ def test_foreign_hdf5_is_refused_but_described(tmp_path: Path) -> None:
 
 
 def test_another_record_is_refused(file: Path) -> None:
-    with pytest.raises(StorageError, match="schema 'glideflow/LoadingCurve'") as caught:
+    with pytest.raises(WrongKindError, match="schema 'glideflow/LoadingCurve'") as caught:
         read_record(file, LatticeResult)
     assert "glideflow/LatticeResult" in caught.value.expected
 

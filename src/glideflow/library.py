@@ -18,7 +18,7 @@ from glideflow.properties.results import ElasticResult, GammaSurfaceResult, Latt
 from glideflow.property_specs import ALL_PROPERTIES
 from glideflow.records import FAILED, Library, LibraryEntry, MissingResult, StageRecord
 from glideflow.result_files import result_labels
-from glideflow.storage import read_record
+from glideflow.storage import WrongKindError, read_record
 
 COLUMNS = (
     "potential_id",
@@ -49,6 +49,7 @@ COLUMNS = (
 )
 """Columns of the table, one row per potential."""
 
+EXAMPLE = "results/quick/potentials/Cu_2001Mishin_Cu_eam-alloy_v2/lattice.h5"
 MOST_NAMED = 10
 """Missing results that a message names."""
 
@@ -79,6 +80,7 @@ def merge(
         MissingResultsError: more files are missing than accepted, or all of them are.
         StorageError: two files hold the same property of the same potential, or properties of one id that were
             computed with different parameter files.
+        WrongKindError: something other than a record of a single property is among the files.
     """
     accepted = settings.library.accept_missing_percent if accept_missing_percent is None else accept_missing_percent
     expected = list(dict.fromkeys(paths))
@@ -114,6 +116,13 @@ class _Gathered:
     def _add(self, path: Path) -> None:
         try:
             stage = read_record(path, StageRecord)
+        except WrongKindError as error:
+            raise WrongKindError(
+                error.found,
+                expected="records of single properties, of which a library is made",
+                next_step=f"name files below `potentials` in a run's results, e.g. {EXAMPLE}; "
+                "without any, those of the configuration's run are gathered",
+            ) from error
         except StorageError as error:
             self.missing.append(missing_result(path, error.found))
             return

@@ -47,6 +47,10 @@ R = TypeVar("R")
 Layout = Literal["groups", "columns"]
 
 
+class WrongKindError(StorageError):
+    """What was named is in order, but is not the kind of file that was asked for."""
+
+
 def write_record(
     path: Path, value: object, attributes: dict[str, str] | None = None, *, layout: Layout = "groups"
 ) -> None:
@@ -234,6 +238,7 @@ def _hdf5_end(superblock: bytes) -> int:
 def _open_file(path: Path) -> Iterator[h5py.File]:
     import h5py
 
+    _refuse_folder(path)
     if not path.is_file():
         raise StorageError(f"{path} does not exist", expected="an HDF5 file", next_step="run the step that makes it")
     if path.stat().st_size > LARGEST_FILE_BYTES:
@@ -242,13 +247,31 @@ def _open_file(path: Path) -> Iterator[h5py.File]:
         _refuse_changed(path)
         file = h5py.File(path, "r")
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be opened as HDF5: {error}",
-            expected="a complete HDF5 file",
-            next_step="delete the file and run its step again",
-        ) from error
+        raise _unopenable(path, error) from error
     with file:
         yield file
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        inside = next(path.rglob("*.h5"), None)
+        raise WrongKindError(
+            f"{path} is a folder",
+            expected="an HDF5 file",
+            next_step=f"name a file in it, e.g. {inside}" if inside else "name another one: it holds no HDF5 file",
+        )
+
+
+def _unopenable(path: Path, error: OSError) -> StorageError:
+    """What to do with a file that HDF5 does not open depends on what its name promises."""
+    found = f"{path} cannot be opened as HDF5: {error}"
+    if path.suffix in (".h5", ".hdf5"):
+        return StorageError(found, expected="a complete HDF5 file", next_step="delete the file and run its step again")
+    return WrongKindError(
+        found,
+        expected="an HDF5 file written by glideflow, whose names end in .h5",
+        next_step="check which file was meant",
+    )
 
 
 @contextmanager
@@ -271,7 +294,8 @@ def _known_version(path: Path, file: h5py.File, expected: type) -> int:
     """Schema version of a file that holds such a record; any other file and any other version is refused."""
     schema, wanted = str(file.attrs.get(_SCHEMA, "none")), f"glideflow/{expected.__name__}"
     if schema != wanted:
-        raise StorageError(
+        kind = WrongKindError if schema.startswith("glideflow/") else StorageError
+        raise kind(
             f"{path} holds the schema {schema!r}",
             expected=f"a file written by glideflow with the schema {wanted!r}",
             next_step="check which file this command wants; `glideflow inspect FILE` shows what is in this one",
