@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from glideflow.cli.files import library_app
+from glideflow.cli.library import library_app
 from glideflow.config.lattice import LatticeSettings
 from glideflow.config.load import settings_from_mapping
 from glideflow.library import MissingResultsError, merge, table, write_table
