@@ -10,7 +10,8 @@ from glideflow.crystals.dislocations import DislocationCell
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.engines.protocol import Session
 from glideflow.properties.minimiser import Preconditioner
-from glideflow.properties.springs import Bonds, Springs, find_bonds, inverse_by_factorisation, stiffness_matrix
+from glideflow.properties.row_waves import AtomRow, inverse_by_waves, rows_of
+from glideflow.properties.springs import Bonds, Springs, find_bonds, stiffness_matrix
 from glideflow.units import EV_PER_A3_TO_MPA
 
 if TYPE_CHECKING:
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
 
 _ANCHOR_EV_PER_A2 = 1e-8
 """Added to the diagonal so that the factorisation never meets a zero pivot."""
-BLOCK_AXES = (0, 2)
-"""The rigid block at the top moves along the glide direction and along the normal."""
 
 
 class DislocationProblem:
     """Energy of a dislocation cell whose bottom block is fixed and whose top block is rigid and loaded.
 
     Generalised coordinates: the (M, 3) displacements of the mobile atoms from the starting positions, flattened,
-    then the displacement of the top block along x and z. The load is a force τ·A along x on the top block.
+    then the displacement of the top block along the axes on which it moves (`DislocationCell.block_axes`). The load is
+    a force τ·A on the top block along the first of them, that of the Burgers vector.
 
     Args:
         session: engine session on the cell's atoms.
@@ -37,6 +37,7 @@ class DislocationProblem:
     def __init__(self, session: Session, cell: DislocationCell, springs: Springs) -> None:
         self._session = session
         self._cell = cell
+        self._block_axes = cell.block_axes
         self._mobile = np.flatnonzero(cell.mobile)
         self._afresh = True
         self.precondition = self._preconditioner(springs)
@@ -44,13 +45,18 @@ class DislocationProblem:
     @property
     def size(self) -> int:
         """Number of generalised coordinates."""
-        return 3 * len(self._mobile) + len(BLOCK_AXES)
+        return 3 * len(self._mobile) + self.block_size
+
+    @property
+    def block_size(self) -> int:
+        """Number of the last coordinates, which move the block at the top."""
+        return len(self._block_axes)
 
     def positions(self, coordinates: FloatArray) -> FloatArray:
         """(N, 3) positions in Å for generalised coordinates."""
         positions = self._cell.positions_angstrom.copy()
-        positions[self._mobile] += coordinates[: -len(BLOCK_AXES)].reshape(-1, 3)
-        for axis, shift in zip(BLOCK_AXES, coordinates[-len(BLOCK_AXES) :], strict=True):
+        positions[self._mobile] += coordinates[: -self.block_size].reshape(-1, 3)
+        for axis, shift in zip(self._block_axes, coordinates[-self.block_size :], strict=True):
             positions[self._cell.top, axis] += shift
         return positions
 
@@ -64,19 +70,19 @@ class DislocationProblem:
         self._afresh = False
         evaluation = self._session.evaluate(self.positions(coordinates), cell)
         forces = evaluation.forces_ev_per_angstrom
-        block_force = forces[self._cell.top].sum(axis=0)[list(BLOCK_AXES)]
+        block_force = forces[self._cell.top].sum(axis=0)[list(self._block_axes)]
         load = stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2
         block_force[0] += load
         gradient = -np.concatenate([forces[self._mobile].ravel(), block_force])
-        return evaluation.energy_ev - load * float(coordinates[-len(BLOCK_AXES)]), gradient
+        return evaluation.energy_ev - load * float(coordinates[-self.block_size]), gradient
 
     def work_ev(self, coordinates: FloatArray, stress_mpa: float) -> float:
         """Work of the load on the way to these coordinates."""
-        return stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2 * float(coordinates[-len(BLOCK_AXES)])
+        return stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2 * float(coordinates[-self.block_size])
 
     def shear_strain(self, coordinates: FloatArray) -> float:
-        """Displacement of the top block along the glide direction over the height of the cell."""
-        return float(coordinates[-len(BLOCK_AXES)]) / self._cell.height_angstrom
+        """Displacement of the top block along the Burgers vector over the height of the cell."""
+        return float(coordinates[-self.block_size]) / self._cell.height_angstrom
 
     def _preconditioner(self, springs: Springs) -> Preconditioner:
         """Approximate inverse Hessian: the spring network in generalised coordinates, axis by axis."""
@@ -87,7 +93,8 @@ class DislocationProblem:
             springs.radii_angstrom,
             springs.range_angstrom,
         )
-        inverses = [self._inverse_along(bonds, springs, axis) for axis in range(3)]
+        rows = rows_of(self._cell)
+        inverses = [self._inverse_along(bonds, springs, rows, axis) for axis in range(3)]
         members = [self._coordinates_along(axis) for axis in range(3)]
 
         def precondition(gradient: FloatArray) -> FloatArray:
@@ -98,26 +105,27 @@ class DislocationProblem:
 
         return precondition
 
-    def _inverse_along(self, bonds: Bonds, springs: Springs, axis: int) -> Preconditioner:
+    def _inverse_along(self, bonds: Bonds, springs: Springs, rows: list[AtomRow], axis: int) -> Preconditioner:
         from scipy.sparse import identity
 
         full = stiffness_matrix(bonds, springs, len(self._cell.positions_angstrom), axis)
         expand = self._expansion_along(axis)
         matrix: csr_matrix = (expand.T @ full @ expand + _ANCHOR_EV_PER_A2 * identity(expand.shape[1])).tocsr()
-        return inverse_by_factorisation(matrix)
+        block = [AtomRow(np.array([len(self._mobile)]))] if axis in self._block_axes else []
+        return inverse_by_waves(matrix, [*rows, *block])
 
     def _coordinates_along(self, axis: int) -> IntArray:
         """Generalised coordinates that move something along an axis: the mobile atoms', then the block's."""
         atoms = 3 * np.arange(len(self._mobile)) + axis
-        block = [3 * len(self._mobile) + BLOCK_AXES.index(axis)] if axis in BLOCK_AXES else []
+        block = [3 * len(self._mobile) + self._block_axes.index(axis)] if axis in self._block_axes else []
         return np.concatenate([atoms, np.array(block, dtype=atoms.dtype)])
 
     def _expansion_along(self, axis: int) -> csr_matrix:
         """(N, m) matrix from the generalised coordinates along an axis to the atoms' displacements along it."""
         from scipy.sparse import coo_matrix
 
-        top = np.flatnonzero(self._cell.top) if axis in BLOCK_AXES else np.array([], dtype=int)
+        top = np.flatnonzero(self._cell.top) if axis in self._block_axes else np.array([], dtype=int)
         rows = np.concatenate([self._mobile, top])
         columns = np.concatenate([np.arange(len(self._mobile)), np.full(len(top), len(self._mobile))])
-        shape = (len(self._cell.positions_angstrom), len(self._mobile) + (axis in BLOCK_AXES))
+        shape = (len(self._cell.positions_angstrom), len(self._mobile) + (axis in self._block_axes))
         return coo_matrix((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()

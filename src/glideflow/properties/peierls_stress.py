@@ -1,10 +1,11 @@
-"""Peierls stress of a straight edge dislocation by stress control.
+"""Peierls stress of a straight edge or screw dislocation by stress control.
 
 The resolved shear stress on the rigid top block is raised in growing steps, each started from an extrapolation of
 the equilibria before it. A relaxation ends when the forces vanish (the stress is stable) or as soon as the core has
-glided by one Burgers vector (it is not). The interval between the two is then bisected. Unlike straining in fixed
-small steps with an energy criterion, nothing here depends on the step or on when a minimiser gives up: a relaxation
-that does neither is recorded as unconverged and counts as no evidence of stability.
+glided, by one Burgers vector (edge) or into the next Peierls valley (screw): it is not. The interval between the two
+is then bisected. Unlike straining in fixed small steps with an energy criterion, nothing here depends on the step or
+on when a minimiser gives up: a relaxation that does neither is recorded as unconverged and counts as no evidence of
+stability.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glideflow.config.peierls_stress import PeierlsStressSettings
-from glideflow.crystals.dislocations import DislocationCell, DislocationSize, edge_dislocation
-from glideflow.crystals.layers import layered_crystal
-from glideflow.crystals.slip_systems import SlipSystem
+from glideflow.crystals.dislocations import DislocationCell, DislocationSize, dislocation_cell
+from glideflow.crystals.layers import LayeredCrystal, layered_crystal
+from glideflow.crystals.slip_systems import SlipSystem, nearest_plane
 from glideflow.crystals.symmetry import displacement_symmetry, senses_are_equivalent
 from glideflow.engines.protocol import Engine, FloatArray
 from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.potentials.record import Potential
 from glideflow.progress import Progress, silent
-from glideflow.properties.core_position import CoreTracker, core_tracker
+from glideflow.properties.core_position import CorePoint, CoreTracker, core_tracker, dissociation
 from glideflow.properties.dislocation_problem import DislocationProblem
+from glideflow.properties.fold import fold_stress
 from glideflow.properties.minimiser import Ending, Minimiser, Minimum
-from glideflow.properties.results import CoreResult, LatticeResult, LoadingCurve, PeierlsStressResult
+from glideflow.properties.results import CoreJump, CoreResult, LatticeResult, LoadingCurve, PeierlsStressResult
 from glideflow.properties.springs import fit_springs
 from glideflow.units import EV_PER_A3_TO_MPA
 from glideflow.workbench import Workbench
@@ -35,6 +37,8 @@ _LARGEST_UNCONVERGED_ROW = 8
 _LARGEST_MOVE_ANGSTROM = 0.15
 _JUMP_IN_BURGERS = 0.25
 """A core that moves farther than this between two equilibria has jumped."""
+_FOLD_EQUILIBRIA = 4
+"""Equilibria from which the end of their branch is extrapolated."""
 _CLOSE_BELOW = 0.75
 _HISTORY_FLAG = 0.1
 
@@ -46,18 +50,20 @@ def peierls_stress(
     system: SlipSystem,
     settings: PeierlsStressSettings,
     *,
+    character: str = "edge",
     seed: int = 0,
     workbench: Workbench | None = None,
     progress: Progress = silent,
 ) -> PeierlsStressResult:
-    """Peierls stress of the edge dislocation of a slip system.
+    """Peierls stress of a straight dislocation of a slip system.
 
     Args:
         engine: who gives energies and forces.
         potential: the potential.
         lattice: its relaxed crystal.
         system: slip plane and direction.
-        settings: cell, tolerances and search.
+        settings: cell, tolerances and search; the cut of the slip system, if it has one, comes first.
+        character: ``edge`` or ``screw``.
         seed: seed of the noise in the starting positions.
         workbench: where finished relaxations are kept so that an interrupted search resumes.
         progress: progress callback.
@@ -66,28 +72,37 @@ def peierls_stress(
         ConvergenceError: no unloaded core relaxes.
         PropertyError: the core stays up to the largest stress of the settings.
     """
-    cell = _dislocation_cell(lattice, system, settings)
+    layers = layered_crystal(lattice.crystal, system)
+    build = _Builder(layers, lattice, settings, system.cut or settings.cut, character)
+    cell = build.cell()
     springs = fit_springs(engine, potential, lattice.crystal)
     with engine.open(potential, cell.atoms(potential.element)) as session:
         problem = DislocationProblem(session, cell, springs)
         loader = _Loader(problem, cell, settings, workbench or Workbench(None), progress)
-        unloaded, start_energies = _relax_starts(loader, lattice, system, settings, seed)
+        unloaded, starts = _relax_starts(loader, build, seed)
         searches = [_search(loader, unloaded, direction, settings) for direction in settings.directions]
-    layers = layered_crystal(lattice.crystal, system)
-    symmetric = senses_are_equivalent(displacement_symmetry(lattice.crystal, layers, settings.cut))
-    return _assemble(loader, system, searches, start_energies, symmetric=symmetric)
+    symmetric = senses_are_equivalent(displacement_symmetry(lattice.crystal, layers, build.cut))
+    return _assemble(loader, build, system, searches, starts, symmetric=symmetric)
 
 
-def _dislocation_cell(
-    lattice: LatticeResult, system: SlipSystem, settings: PeierlsStressSettings, core_offset: float = 0.0
-) -> DislocationCell:
-    size = DislocationSize(
-        burgers_vectors=settings.burgers_vectors,
-        height_angstrom=settings.height_angstrom,
-        line_periods=settings.line_periods,
-        rigid_thickness_angstrom=settings.rigid_block_cutoffs * lattice.cutoff_angstrom,
-    )
-    return edge_dislocation(layered_crystal(lattice.crystal, system), size, settings.cut, core_offset)
+@dataclass(frozen=True)
+class _Builder:
+    """Makes the cell, with the core where it is wanted."""
+
+    layers: LayeredCrystal
+    lattice: LatticeResult
+    settings: PeierlsStressSettings
+    cut: str
+    character: str
+
+    def cell(self, core_offset: float = 0.0) -> DislocationCell:
+        size = DislocationSize(
+            burgers_vectors=self.settings.burgers_vectors,
+            height_angstrom=self.settings.height_angstrom,
+            line_periods=self.settings.line_periods,
+            rigid_thickness_angstrom=self.settings.rigid_block_cutoffs * self.lattice.cutoff_angstrom,
+        )
+        return dislocation_cell(self.layers, size, self.cut, core_offset, character=self.character)
 
 
 @dataclass(frozen=True)
@@ -97,10 +112,15 @@ class _State:
     stress_mpa: float
     coordinates: FloatArray
     core_angstrom: float
+    core_height_angstrom: float
     outcome: str
     largest_force: float
     energy_ev: float
     evaluations: int
+
+    @property
+    def core(self) -> CorePoint:
+        return CorePoint(self.core_angstrom, self.core_height_angstrom)
 
 
 @dataclass
@@ -120,11 +140,11 @@ class _Loader:
         self.tracker = core_tracker(self.cell)
         self.force_tolerance = self.settings.force_tolerance_ev_per_angstrom
 
-    def relax(self, name: str, stress_mpa: float, start: FloatArray, origin_angstrom: float | None) -> _State:
-        """Relax under a stress; ``origin_angstrom`` is the core position from which gliding is counted."""
+    def relax(self, name: str, stress_mpa: float, start: FloatArray, origin: CorePoint | None) -> _State:
+        """Relax under a stress; ``origin`` is the core position from which gliding is counted."""
         state = self._kept(name, stress_mpa)
         if state is None:
-            state = self._relax(stress_mpa, start, origin_angstrom)
+            state = self._relax(stress_mpa, start, origin)
             self._keep(name, state)
         self.evaluations += state.evaluations
         if state.outcome == _STABLE and state.largest_force > self.force_tolerance:
@@ -141,7 +161,7 @@ class _Loader:
     def core(self, state: _State) -> CoreResult:
         return self.tracker.core(self.problem.positions(state.coordinates), state.core_angstrom)
 
-    def _relax(self, stress_mpa: float, start: FloatArray, origin: float | None) -> _State:
+    def _relax(self, stress_mpa: float, start: FloatArray, origin: CorePoint | None) -> _State:
         glide = _GlideMonitor(self, origin)
         minimiser = Minimiser(
             tolerance=self.force_tolerance,
@@ -156,14 +176,15 @@ class _Loader:
         return _State(
             stress_mpa=stress_mpa,
             coordinates=minimum.coordinates,
-            core_angstrom=core,
+            core_angstrom=core.x_angstrom,
+            core_height_angstrom=core.z_angstrom,
             outcome=self._outcome(minimum, core, origin),
             largest_force=minimum.largest_gradient,
             energy_ev=minimum.energy_ev + self.problem.work_ev(minimum.coordinates, stress_mpa),
             evaluations=minimum.evaluations,
         )
 
-    def _outcome(self, minimum: Minimum, core: float, origin: float | None) -> str:
+    def _outcome(self, minimum: Minimum, core: CorePoint, origin: CorePoint | None) -> str:
         """What a relaxation says.
 
         An unloaded core that stops short of the tolerance, because kinks of the potential keep it from vanishing
@@ -177,7 +198,7 @@ class _Loader:
         small_enough = 2 * minimum.largest_gradient <= self.settings.accepted_force_ev_per_angstrom
         if not (minimum.converged or (origin is None and small_enough)):
             return _UNCONVERGED
-        glided = origin is not None and abs(core - origin) >= self.cell.burgers_vector_angstrom
+        glided = origin is not None and self.tracker.glided(core, origin)
         return _GLIDES if glided else _STABLE
 
     def _kept(self, name: str, stress_mpa: float) -> _State | None:
@@ -188,6 +209,7 @@ class _Loader:
             stress_mpa=stress_mpa,
             coordinates=np.asarray(entry["coordinates"], dtype=float),
             core_angstrom=float(entry["core_angstrom"]),
+            core_height_angstrom=float(entry["core_height_angstrom"]),
             outcome=str(entry["outcome"]),
             largest_force=float(entry["largest_force"]),
             energy_ev=float(entry["energy_ev"]),
@@ -200,39 +222,37 @@ class _Loader:
 
 
 class _GlideMonitor:
-    """Stops a relaxation as soon as the core has glided by one Burgers vector."""
+    """Stops a relaxation as soon as the core has glided."""
 
-    def __init__(self, loader: _Loader, origin_angstrom: float | None) -> None:
+    def __init__(self, loader: _Loader, origin: CorePoint | None) -> None:
         self._loader = loader
-        self._origin = origin_angstrom
-        self._last = origin_angstrom if origin_angstrom is not None else loader.cell.start_angstrom
+        self._origin = origin
+        self._last = origin if origin is not None else CorePoint(loader.cell.start_angstrom, 0.0)
 
     def __call__(self, coordinates: FloatArray, gradient: FloatArray, evaluations: int) -> bool:
         del gradient
         core = self.locate(coordinates)
         if evaluations % 20 == 1:
             self._loader.progress("relaxation", evaluations, 0)
-        return self._origin is not None and abs(core - self._origin) >= self._loader.cell.burgers_vector_angstrom
+        return self._origin is not None and self._loader.tracker.glided(core, self._origin)
 
-    def locate(self, coordinates: FloatArray) -> float:
-        self._last = self._loader.tracker.position(self._loader.problem.positions(coordinates), self._last)
+    def locate(self, coordinates: FloatArray) -> CorePoint:
+        positions = self._loader.problem.positions(coordinates)
+        self._last = self._loader.tracker.locate(positions, self._last.x_angstrom)
         return self._last
 
 
-def _relax_starts(
-    loader: _Loader, lattice: LatticeResult, system: SlipSystem, settings: PeierlsStressSettings, seed: int
-) -> tuple[_State, FloatArray]:
-    """The unloaded core of lowest energy among the starts, and the energies of all that relaxed.
+def _relax_starts(loader: _Loader, build: _Builder, seed: int) -> tuple[_State, list[_State]]:
+    """The unloaded core of lowest energy among the starts, and all that relaxed.
 
     Raises:
         ConvergenceError: none of them relaxes to what the settings accept.
     """
-    generator = np.random.default_rng(seed)
+    settings, generator = loader.settings, np.random.default_rng(seed)
     states = []
     for index, offset in enumerate(settings.start_positions):
-        shifted = _dislocation_cell(lattice, system, settings, offset)
-        start = _coordinates_of(loader, shifted)
-        start[:-2] += settings.start_noise_angstrom * generator.uniform(-1.0, 1.0, len(start) - 2)
+        start, block = _coordinates_of(loader, build.cell(offset)), loader.problem.block_size
+        start[:-block] += settings.start_noise_angstrom * generator.uniform(-1.0, 1.0, len(start) - block)
         states.append(loader.relax(f"start {index}", 0.0, start, None))
     relaxed = [state for state in states if state.outcome == _STABLE]
     if not relaxed:
@@ -245,13 +265,13 @@ def _relax_starts(
         )
     lowest = min(relaxed, key=lambda state: state.energy_ev)
     _refuse_lost_core(loader, lowest)
-    return lowest, np.array([state.energy_ev - lowest.energy_ev for state in relaxed])
+    return lowest, relaxed
 
 
 def _coordinates_of(loader: _Loader, cell: DislocationCell) -> FloatArray:
     """Generalised coordinates of another start of the same cell."""
     moves = (cell.positions_angstrom - loader.cell.positions_angstrom)[loader.cell.mobile]
-    return np.append(moves.ravel(), [0.0, 0.0])
+    return np.append(moves.ravel(), np.zeros(loader.problem.block_size))
 
 
 def _refuse_lost_core(loader: _Loader, state: _State) -> None:
@@ -328,8 +348,7 @@ class _LoadingPath:
         self.states: list[_State] = []
         self.stable = 0.0
         self.unstable = np.inf
-        self.jumps = 0
-        self.before_jump_mpa: float | None = None
+        self.jumps: list[CoreJump] = []
 
     @property
     def interval(self) -> float:
@@ -341,10 +360,10 @@ class _LoadingPath:
         signed = self._sign * stress_mpa
         name = f"{self._name} {len(self.states)}"
         start = extrapolate([(s.stress_mpa, s.coordinates) for s in self._smooth_tail()], signed)
-        state = self._loader.relax(name, signed, start, self.unloaded.core_angstrom)
+        state = self._loader.relax(name, signed, start, self.unloaded.core)
         self.states.append(state)
         if state.outcome == _STABLE:
-            self._count_jump(state)
+            self._note_jump(state)
             self.equilibria.append(state)
             self.stable = stress_mpa
         elif state.outcome == _GLIDES:
@@ -354,9 +373,10 @@ class _LoadingPath:
     def curve(self, direction: str) -> LoadingCurve:
         """The record of the search."""
         problem, states, base = self._loader.problem, self.states, self.unloaded
+        fold = self._fold_mpa()
         return LoadingCurve(
             direction=direction,
-            peierls_mpa=(self.stable + self.unstable) / 2,
+            peierls_mpa=(self.stable + self.unstable) / 2 if fold is None else fold,
             stable_mpa=self.stable,
             unstable_mpa=self.unstable,
             stress_mpa=np.array([s.stress_mpa for s in states]),
@@ -368,23 +388,56 @@ class _LoadingPath:
             largest_force_ev_per_angstrom=np.array([s.largest_force for s in states]),
             energy_ev=np.array([s.energy_ev - base.energy_ev for s in states]),
             evaluations=np.array([s.evaluations for s in states]),
-            jumps=self.jumps,
-            before_jump_mpa=self.before_jump_mpa,
+            jumps=len(self.jumps),
+            before_jump_mpa=self.jumps[0].stable_mpa if self.jumps else None,
+            estimate="middle" if fold is None else "fold",
+            core_height_angstrom=np.array([s.core_height_angstrom - base.core_height_angstrom for s in states]),
+            core_width_angstrom=np.array([self._loader.core(s).width_angstrom for s in states]),
+            core_jumps=tuple(self.jumps),
+            glide_angle_deg=self._glide_angle_deg(),
         )
 
-    def _count_jump(self, state: _State) -> None:
-        moved = abs(state.core_angstrom - self.equilibria[-1].core_angstrom)
-        if moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom:
-            self.jumps += 1
-            if self.before_jump_mpa is None:
-                self.before_jump_mpa = self.stable
+    def _fold_mpa(self) -> float | None:
+        """Where the branch of the last equilibria ends, if they say so."""
+        tail = self._smooth_tail(_FOLD_EQUILIBRIA)
+        moved = np.array([self._sign * (state.core_angstrom - self.unloaded.core_angstrom) for state in tail])
+        return fold_stress(moved, np.abs([state.stress_mpa for state in tail]), self.stable, self.unstable)
 
-    def _smooth_tail(self) -> list[_State]:
-        """The last equilibria, at most three, since the core last jumped."""
+    def _glide_angle_deg(self) -> float | None:
+        """Angle of a screw's way against the slip plane, from the glide at the lowest stress."""
+        gliding = [state for state in self.states if state.outcome == _GLIDES]
+        if self._loader.cell.character != "screw" or not gliding:
+            return None
+        way = np.subtract(min(gliding, key=lambda state: abs(state.stress_mpa)).core, self.unloaded.core)
+        return float(np.degrees(np.arctan2(self._sign * way[1], self._sign * way[0])))
+
+    def _note_jump(self, state: _State) -> None:
+        last = self.equilibria[-1]
+        if not self._jumped(last, state):
+            return
+        before, after = self._loader.core(last), self._loader.core(state)
+        self.jumps.append(
+            CoreJump(
+                stable_mpa=abs(last.stress_mpa),
+                jumped_mpa=abs(state.stress_mpa),
+                from_angstrom=last.core_angstrom - self.unloaded.core_angstrom,
+                to_angstrom=state.core_angstrom - self.unloaded.core_angstrom,
+                width_before_angstrom=before.width_angstrom,
+                width_after_angstrom=after.width_angstrom,
+                polarity_before=before.polarity,
+                polarity_after=after.polarity,
+            )
+        )
+
+    def _jumped(self, first: _State, second: _State) -> bool:
+        moved = float(np.hypot(*np.subtract(first.core, second.core)))
+        return moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom
+
+    def _smooth_tail(self, most: int = 3) -> list[_State]:
+        """The last equilibria, at most ``most``, since the core last jumped."""
         tail = [self.equilibria[-1]]
-        for earlier in reversed(self.equilibria[-3:-1]):
-            moved = abs(earlier.core_angstrom - tail[0].core_angstrom)
-            if moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom:
+        for earlier in reversed(self.equilibria[-most:-1]):
+            if self._jumped(earlier, tail[0]):
                 break
             tail.insert(0, earlier)
         return tail
@@ -402,9 +455,10 @@ def extrapolate(known: list[tuple[float, FloatArray]], target: float) -> FloatAr
 
 def _assemble(
     loader: _Loader,
+    build: _Builder,
     system: SlipSystem,
     searches: list[_Search],
-    start_energies: FloatArray,
+    starts: list[_State],
     *,
     symmetric: bool,
 ) -> PeierlsStressResult:
@@ -415,14 +469,16 @@ def _assemble(
     difference = max(values) - min(values)
     # Between directions that the crystal distinguishes, the difference is physics and no error.
     history = max(difference if symmetric else 0.0, _jump_mpa(decisive.curve))
+    split = dissociation(decisive.unloaded, cell.burgers_vector_angstrom, loader.tracker.length_angstrom)
+    lowest = min(state.energy_ev for state in starts)
     upper_bound = decisive.curve.stable_mpa <= 2 * resolution_mpa
     value = max(decisive.curve.unstable_mpa, 2 * resolution_mpa) if upper_bound else decisive.curve.peierls_mpa
     return PeierlsStressResult(
         slip_system=system.name,
         label=system.label,
-        character="edge",
+        character=cell.character,
         protocol="converged",
-        cut=settings.cut,
+        cut=build.cut,
         peierls_mpa=value,
         peierls_error_mpa=float(np.sqrt(bracket**2 + history**2 + resolution_mpa**2)),
         is_upper_bound=upper_bound,
@@ -436,7 +492,7 @@ def _assemble(
         height_angstrom=cell.height_angstrom,
         line_angstrom=float(cell.cell_angstrom[1, 1]),
         burgers_vector_angstrom=cell.burgers_vector_angstrom,
-        starts_energy_ev=start_energies,
+        starts_energy_ev=np.array([state.energy_ev - lowest for state in starts]),
         core_unloaded=decisive.unloaded,
         core_at_peak=decisive.at_peak,
         curves=tuple(search.curve for search in searches),
@@ -445,7 +501,23 @@ def _assemble(
             *(("easier in one direction",) if not symmetric and difference > _HISTORY_FLAG * value else ()),
         ),
         evaluations=loader.evaluations,
+        starts_width_angstrom=np.array([loader.core(state).width_angstrom for state in starts]),
+        valley_angstrom=cell.valley_angstrom,
+        partials_angstrom=split.partials_angstrom if split.is_split else None,
+        partial_half_width_angstrom=split.half_width_angstrom if split.is_split else None,
+        dissociation_angstrom=split.width_angstrom if split.is_split else None,
+        glide_plane=_glide_plane(build, system, decisive.curve),
     )
+
+
+def _glide_plane(build: _Builder, system: SlipSystem, curve: LoadingCurve) -> str:
+    """Indices of the plane on which the core leaves: an edge has no choice."""
+    if curve.glide_angle_deg is None:
+        return system.label.partition("[")[0]
+    angle = np.radians(curve.glide_angle_deg)
+    # The screw's frame: its glide direction is -y of the slip system.
+    normal = np.array([0.0, np.sin(angle), np.cos(angle)]) @ build.layers.frame.axes
+    return nearest_plane(build.lattice.crystal, system, normal)
 
 
 def _jump_mpa(curve: LoadingCurve) -> float:

@@ -156,12 +156,38 @@ class GammaSurfaceResult:
 
 @record
 @dataclass(frozen=True, kw_only=True)
+class CoreJump:
+    """A jump of the core under load to another equilibrium before it glides: a barrier passed, or a transformation.
+
+    Attributes:
+        stable_mpa: highest stress, in magnitude, at which the core was found before the jump.
+        jumped_mpa: stress, in magnitude, at which it was found after it.
+        from_angstrom: core position before, relative to the unloaded core.
+        to_angstrom: core position after.
+        width_before_angstrom: width of the core before.
+        width_after_angstrom: width after.
+        polarity_before: polarity of a bcc screw core before; None for other cores.
+        polarity_after: polarity after.
+    """
+
+    stable_mpa: float
+    jumped_mpa: float
+    from_angstrom: float
+    to_angstrom: float
+    width_before_angstrom: float
+    width_after_angstrom: float
+    polarity_before: float | None = None
+    polarity_after: float | None = None
+
+
+@record
+@dataclass(frozen=True, kw_only=True)
 class LoadingCurve:
     """States found while loading a dislocation in one direction, in the order of the search.
 
     Attributes:
         direction: ``forward`` (positive resolved shear stress) or ``reverse``.
-        peierls_mpa: middle between the highest stable and the lowest unstable stress.
+        peierls_mpa: best estimate between the highest stable and the lowest unstable stress; see ``estimate``.
         stable_mpa: highest stress at which the core stays, in magnitude.
         unstable_mpa: lowest stress at which it glides, in magnitude.
         stress_mpa: (K,) applied resolved shear stress of each step, signed.
@@ -174,6 +200,13 @@ class LoadingCurve:
         evaluations: (K,) engine evaluations of each step.
         jumps: number of steps at which the core jumped by less than a Burgers vector and found a new equilibrium.
         before_jump_mpa: highest stress, in magnitude, that was stable before the first jump; None without jumps.
+        estimate: how the value was found inside the interval: ``fold``, where the branch of the last equilibria ends
+            (`glideflow.properties.fold.fold_stress`), or ``middle``, of the interval.
+        core_height_angstrom: (K,) height of the core relative to the unloaded one; None in earlier records.
+        core_width_angstrom: (K,) width of the core; None in earlier records.
+        core_jumps: the jumps, in the order in which they were met.
+        glide_angle_deg: angle between a screw's way into the next valley and the slip plane, from -180° to 180°,
+            counted from the direction in which it should go; None for edges.
     """
 
     direction: str
@@ -189,6 +222,11 @@ class LoadingCurve:
     evaluations: FloatArray
     jumps: int
     before_jump_mpa: float | None = None
+    estimate: str = "middle"
+    core_height_angstrom: FloatArray | None = None
+    core_width_angstrom: FloatArray | None = None
+    core_jumps: tuple[CoreJump, ...] = ()
+    glide_angle_deg: float | None = None
 
     @property
     def record_name(self) -> str:
@@ -207,12 +245,20 @@ class CoreResult:
         position_angstrom: core position.
         width_angstrom: distance between δ = b/4 and δ = 3b/4: twice the half width of an arctan core, close to the
             separation of the partials of a dissociated one.
+        height_angstrom: how far the core lies above the plane on which it was built: a screw may cross-slip.
+        transverse_angstrom: (n,) disregistry across the Burgers vector in the plane (the screw component of an edge,
+            the edge component of a screw), zero half a period away; None in records of earlier versions.
+        polarity: of a compact bcc screw core, 0 (not degenerate) to 1 (degenerate, fully polarised); see
+            `glideflow.properties.core_polarity.polarity`. None for other cores.
     """
 
     x_angstrom: FloatArray
     disregistry_angstrom: FloatArray
     position_angstrom: float
     width_angstrom: float
+    height_angstrom: float = 0.0
+    transverse_angstrom: FloatArray | None = None
+    polarity: float | None = None
 
 
 @record
@@ -221,12 +267,12 @@ class PeierlsStressResult:
     """Peierls stress of a straight dislocation in a finite cell.
 
     The value is the largest resolved shear stress at which the core still has an equilibrium within one Burgers
-    vector of where it started: the lower of the loading directions.
+    vector (a screw: within one Peierls valley) of where it started: the lower of the loading directions.
 
     Attributes:
         slip_system: name of the slip system.
         label: its indices.
-        character: dislocation character, ``edge``.
+        character: dislocation character, ``edge`` or ``screw``.
         protocol: ``converged``.
         cut: which plane was cut, ``wide`` or ``narrow``.
         peierls_mpa: Peierls stress; an upper bound if ``is_upper_bound``.
@@ -241,7 +287,8 @@ class PeierlsStressResult:
         force_tolerance_ev_per_angstrom: largest force component of what counts as an equilibrium; larger than asked
             for where kinks of the potential keep the unloaded core from it (flagged).
         atoms: number of atoms.
-        burgers_vectors: length of the upper half crystal in Burgers vectors.
+        burgers_vectors: length of the upper half crystal in Burgers vectors, as asked for: a screw cell has the
+            nearest whole number of periods.
         length_angstrom: cell length along the glide direction.
         height_angstrom: distance between lowest and highest plane.
         line_angstrom: cell length along the line.
@@ -253,6 +300,13 @@ class PeierlsStressResult:
         flags: remarks, e.g. ``upper bound``, ``unconverged steps``, or ``easier in one direction`` where the crystal
             distinguishes the directions (see the curves for both values).
         evaluations: engine evaluations made.
+        starts_width_angstrom: (S,) widths of the unloaded cores from the different starts; None in earlier records.
+        valley_angstrom: distance between Peierls valleys along the glide direction; None in earlier records.
+        partials_angstrom: (2,) positions of the partials of the unloaded core, fitted to its disregistry
+            (`glideflow.properties.core_position.dissociation`); None if it is not split, or in earlier records.
+        partial_half_width_angstrom: half width of each partial; None as above.
+        dissociation_angstrom: distance between the partials; None as above.
+        glide_plane: indices of the plane on which the core leaves; a screw may prefer another one than the slip plane.
     """
 
     slip_system: str
@@ -279,3 +333,9 @@ class PeierlsStressResult:
     curves: tuple[LoadingCurve, ...]
     flags: tuple[str, ...] = ()
     evaluations: int = 0
+    starts_width_angstrom: FloatArray | None = None
+    valley_angstrom: float | None = None
+    partials_angstrom: FloatArray | None = None
+    partial_half_width_angstrom: float | None = None
+    dissociation_angstrom: float | None = None
+    glide_plane: str = ""
