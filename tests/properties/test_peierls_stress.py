@@ -149,7 +149,7 @@ def test_the_preconditioner_saves_evaluations_and_changes_no_value(
 ) -> None:
     settings = {"directions": ("forward",), "bracket": 0.02, "start_positions": (0.0,), "initial_stress_mpa": 5.0}
     with_springs = search(element, **settings)
-    monkeypatch.setattr(dislocation_problem, "inverse_by_factorisation", lambda matrix: lambda gradient: gradient / 10)
+    monkeypatch.setattr(dislocation_problem, "inverse_by_waves", lambda matrix, rows: lambda gradient: gradient / 10)
     without = search(element, **settings)
     assert without.peierls_mpa == pytest.approx(
         with_springs.peierls_mpa, abs=with_springs.bracket_mpa + without.bracket_mpa

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
-from scipy.sparse import csr_matrix
 
 from glideflow.crystals.dislocations import DislocationSize, edge_dislocation
 from glideflow.crystals.lattices import conventional_atoms, crystal, neighbour_shells
@@ -20,14 +19,7 @@ from glideflow.engines.protocol import Evaluation
 from glideflow.potentials.record import Potential
 from glideflow.properties.dislocation_problem import DislocationProblem
 from glideflow.properties.results import LatticeResult
-from glideflow.properties.springs import (
-    Bonds,
-    Springs,
-    find_bonds,
-    fit_springs,
-    inverse_by_factorisation,
-    stiffness_matrix,
-)
+from glideflow.properties.springs import Bonds, Springs, find_bonds, fit_springs, stiffness_matrix
 
 LONGITUDINAL = np.array([1.7, 0.4, 0.09])
 TRANSVERSE = np.array([0.25, 0.06, 0.02])
@@ -159,14 +151,6 @@ def test_stiffness_is_the_second_derivative_of_the_springs_energy() -> None:
         along, across = 3.0 * direction[axis] ** 2, 0.5 * (1 - direction[axis] ** 2)
         expected = (along + across) * np.array([[1.0, -1.0], [-1.0, 1.0]])
         np.testing.assert_allclose(stiffness_matrix(bonds, springs, 2, axis).toarray(), expected)
-
-
-def test_factorised_inverse_solves() -> None:
-    generator = np.random.default_rng(0)
-    dense = generator.normal(size=(30, 30))
-    matrix = csr_matrix(dense @ dense.T + np.eye(30))
-    vector = generator.normal(size=30)
-    np.testing.assert_allclose(inverse_by_factorisation(matrix)(matrix @ vector), vector, rtol=1e-10)
 
 
 @pytest.mark.parametrize("element", ["Cu", "Fe", "Zr"])

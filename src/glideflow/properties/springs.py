@@ -2,12 +2,11 @@
 
 The springs join neighbours of the first few shells, with a longitudinal and a transverse stiffness per shell, none
 of them negative, fitted to the forces of lattice waves in the perfect crystal. The resulting matrix is positive
-definite whatever the potential does, sparse, and factorised once per cell.
+definite whatever the potential does and sparse; `glideflow.properties.row_waves` inverts it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,7 +105,7 @@ def stiffness_matrix(bonds: Bonds, springs: Springs, atom_count: int, axis: int)
     """(N, N) sparse stiffness in eV/Å² of the spring network for displacements along one Cartesian axis.
 
     The coupling between the axes is left out: on dislocation cells relaxations then take as many steps (within
-    5 %), and three small matrices cost a third of the large one to factorise and to solve with.
+    5 %), and three small matrices cost much less than the large one.
     """
     from scipy.sparse import coo_matrix
 
@@ -118,19 +117,6 @@ def stiffness_matrix(bonds: Bonds, springs: Springs, atom_count: int, axis: int)
     rows, columns = np.concatenate([i, j, i, j]), np.concatenate([i, j, j, i])
     values = np.concatenate([stiffness, stiffness, -stiffness, -stiffness])
     return coo_matrix((values, (rows, columns)), shape=(atom_count, atom_count)).tocsr()
-
-
-def inverse_by_factorisation(matrix: csr_matrix) -> Callable[[FloatArray], FloatArray]:
-    """A function that solves with a symmetric positive definite sparse matrix, factorised once."""
-    from scipy.sparse.linalg import splu
-
-    factor = splu(
-        matrix.tocsc(),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    return lambda vector: np.asarray(factor.solve(vector))
 
 
 def _supercell(perfect: Crystal, element: str) -> Atoms:
