@@ -23,6 +23,8 @@ TORCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/lock/default.txt
+# Neuroevolution potentials need a compiled package; a machine without a C++ compiler goes on without them.
+NEP_LOCK := envs/lock/nep.txt
 STAMP := $(VENV)/.stamp$(if $(TORCH),-torch-$(TORCH))
 SOURCES := src scripts tests benchmarks
 SNAKEFILES := Snakefile workflow
@@ -118,10 +120,12 @@ clean-all: clean clean-results ## Remove everything that can be made again, .ven
 quoted = '$(subst ','\'',$(1))'
 
 # The stamp is written last: an interrupted set-up is done again.
-$(VENV)/.stamp: $(LOCK) pyproject.toml
+$(VENV)/.stamp: $(LOCK) $(NEP_LOCK) pyproject.toml
 	@$(PYTHON) scripts/check_python.py
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(NEP_LOCK) \
+		|| echo "Going on without neuroevolution potentials: calorine could not be compiled (it needs g++)." >&2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 BRANCHES: Mapping[str, tuple[str, ...]] = {
-    "library": (),
+    "library": ("nep",),
     "mlff": ("mlff",),
     "transfer": ("transfer",),
     "mobility": ("mobility",),

@@ -2,6 +2,7 @@
 """Regenerate the lock files in envs/lock from pyproject.toml: ``make lock``, or ``make lock UPGRADE=1``.
 
 default.txt     what `make setup` installs: core, workflow, nist, dev and bench, for Linux, Python 3.11 and later
+nep.txt         neuroevolution potentials, which `make setup` compiles where it can
 torch-cpu.txt   the branches that need PyTorch, with its CPU build (`make setup TORCH=cpu`)
 torch-cuda.txt  the same with the CUDA build of the package index (`make setup TORCH=cuda`)
 
@@ -55,6 +56,7 @@ ANY_LINUX = ("--universal", "--python-version", "3.11")
 ONE_LINUX = ("--python-platform", "x86_64-manylinux_2_34", "--python-version", "3.11")
 ALL_LOCKS = (
     Lock("default.txt", extras=("workflow", "nist", "dev", "bench"), platform=ANY_LINUX),
+    Lock("nep.txt", extras=("nep",), platform=ANY_LINUX, constraints=("default.txt",)),
     Lock(
         "torch-cpu.txt",
         extras=TORCH_EXTRAS,

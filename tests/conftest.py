@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from glideflow.engines.lammps import LammpsEngine
@@ -72,6 +73,24 @@ def wheel_potential() -> Callable[[str], Potential]:
         )
 
     return make
+
+
+@pytest.fixture
+def nep_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes neuroevolution potentials with random parameters, or none but a ZBL repulsion: real models of nothing."""
+
+    def write(name: str = "nep.txt", *, elements: str = "Al Cu", scale: float = 0.7, seed: int = 1) -> Path:
+        count = len(elements.split())
+        descriptors = 3 + 2 * (4 + 1 + 1)
+        values = (descriptors + 2) * 5 * count + 1 + count**2 * (3 * 5 + 2 * 5)
+        parameters = scale * np.random.default_rng(seed).normal(size=values)
+        header = [f"nep4_zbl {count} {elements}", "zbl 1 2", "cutoff 5 4 100 60", "n_max 2 1", "basis_size 4 4"]
+        numbers = [f"{value:.8e}" for value in (*parameters, *[0.3] * descriptors)]
+        path = tmp_path / name
+        path.write_text("\n".join([*header, "l_max 4 2 1", "ANN 5 0", *numbers]) + "\n")
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

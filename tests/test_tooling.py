@@ -24,6 +24,7 @@ import glideflow
 
 LOCKED_EXTRAS = {
     "default.txt": ("workflow", "nist", "dev", "bench"),
+    "nep.txt": ("nep",),
     "torch-cpu.txt": ("mlff", "transfer", "mobility", "genome"),
     "torch-cuda.txt": ("mlff", "transfer", "mobility", "genome"),
 }
@@ -78,8 +79,8 @@ def test_locks_name_hashes_but_no_index_and_no_folder(repository: Path, name: st
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-@pytest.mark.parametrize("name", ["torch-cpu.txt", "torch-cuda.txt"])
-def test_branches_with_torch_repeat_the_versions_of_the_default_lock(repository: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["nep.txt", "torch-cpu.txt", "torch-cuda.txt"])
+def test_other_locks_repeat_the_versions_of_the_default_lock(repository: Path, name: str) -> None:
     default = locked(repository, "default.txt")
     shared = {package: version for package, version in locked(repository, name).items() if package in default}
     assert len(shared) > 20

@@ -54,8 +54,8 @@ def configuration(tmp_path: Path, small_files: Any) -> Path:
         {"id": "altered", "sha256": ["0" * 64], **common, **line},
         {"id": "old", "status": "retracted", **common, **line},
     ]
-    nep = {"id": "UNEP", "kind": "NEP", "covers": ["Cu"]}
-    manifest = {"schema": "potential-library/1", "potentials": entries, "mlff": [nep]}
+    ace = {"id": "any-ace", "kind": "ACE", "covers": ["Cu"]}
+    manifest = {"schema": "potential-library/1", "potentials": entries, "mlff": [ace]}
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
     path = tmp_path / "run.yaml"
     sources = [{"kind": "folder", "path": str(tmp_path)}]
@@ -68,9 +68,12 @@ def test_list_of_a_configuration(configuration: Path) -> None:
     assert all(name in result.stdout for name in ("sound", "altered", "old", "retracted"))
     assert "1 entries cannot be used" in result.stderr
     (skipped,) = json.loads(run("potentials", "list", "--skipped", "--json", "--config", str(configuration)).stdout)
-    assert (skipped["id"], skipped["engine"]) == ("UNEP", "nep")
-    assert "UNEP" in run("potentials", "list", "--skipped", "--element", "Cu", "--config", str(configuration)).stdout
-    assert "UNEP" not in run("potentials", "list", "--skipped", "--element", "W", "--config", str(configuration)).stdout
+    assert (skipped["id"], skipped["engine"]) == ("any-ace", "ace")
+    of = ("potentials", "list", "--config", str(configuration), "--skipped", "--element")
+    assert "any-ace" in run(*of, "Cu").stdout
+    assert (
+        "any-ace" not in run("potentials", "list", "--skipped", "--element", "W", "--config", str(configuration)).stdout
+    )
 
 
 def test_check_tells_sound_from_altered(configuration: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import glideflow.engines.nep as nep
 from glideflow.errors import PotentialError
 from glideflow.potentials.folder import load_folder
 from glideflow.potentials.identifiers import METALS
@@ -14,18 +15,25 @@ from glideflow.potentials.record import verify_files
 COUNTS = "Al 44 Au 19 Co 12 Cu 48 Fe 26 Mg 11 Mo 13 Ni 43 Pd 12 Pt 7 Ta 12 Ti 16 W 24 Zr 11"
 
 
-def test_the_library_is_read_whole(shared_potentials: Path) -> None:
+@pytest.mark.parametrize("calorine", [True, False])
+def test_the_library_is_read_whole(shared_potentials: Path, monkeypatch: pytest.MonkeyPatch, calorine: bool) -> None:
+    monkeypatch.setattr(nep, "calorine_is_installed", lambda: calorine)
     listing = load_folder(shared_potentials)
     snaps = [potential for potential in listing.potentials if "snap" in potential.pair_style]
-    tables = [potential for potential in listing.potentials if potential not in snaps]
-    assert (len(tables), len(snaps), len(listing.skipped)) == (298, 17, 5)
+    networks = [potential for potential in listing.potentials if potential.engine == "nep"]
+    tables = [potential for potential in listing.potentials if potential not in (*snaps, *networks)]
+    assert (len(tables), len(snaps)) == (298, 17)
+    assert (len(networks), len(listing.skipped)) == ((31, 0) if calorine else (0, 5))
     words = COUNTS.split()
     expected = dict(zip(words[::2], map(int, words[1::2]), strict=True))
     assert {metal: sum(potential.element == metal for potential in tables) for metal in METALS} == expected
     assert len({potential.family for potential in tables}) == 244
     assert sum(potential.family_primary for potential in tables) == 244
     assert sum(potential.fictional for potential in tables) == 14
-    assert {entry.engine for entry in listing.skipped} == {"nep"}
+    assert {entry.engine for entry in listing.skipped} == (set() if calorine else {"nep"})
+    general = {potential.element: potential.family for potential in networks if "UNEP-v1" in potential.id}
+    assert len(general) == (12 if calorine else 0)
+    assert len(set(general.values())) == len(general), "with and without ZBL are relatives"
 
 
 def test_the_files_of_the_library_have_their_digests(shared_potentials: Path) -> None:

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import glideflow.engines.nep as nep
 from glideflow.errors import PotentialError
 from glideflow.potentials.manifest import SCHEMA, Entry, listing_of, parse_manifest, usable_entries
 
@@ -138,12 +139,46 @@ def test_what_is_no_manifest_is_refused(content: str) -> None:
 
 
 def test_machine_learned_entries_without_an_engine_are_listed_with_the_reason() -> None:
-    nep = {"id": "UNEP", "kind": "NEP", "covers": ["Cu", "Al"], "dir": "x", "files": ["nep.txt"], "sha256": SHA}
-    listing = listing_of(parse_manifest(text(mlff=[nep]), "m"), Path(), "mine", "")
+    ace = {"id": "any", "kind": "ACE (pair_style pace)", "covers": ["Cu", "Al"], "files": ["x.yace"], "sha256": SHA}
+    listing = listing_of(parse_manifest(text(mlff=[ace]), "m"), Path(), "mine", "")
     assert not listing.potentials
     (skipped,) = listing.skipped
-    assert (skipped.id, skipped.engine, skipped.elements) == ("UNEP", "nep", ("Cu", "Al"))
-    assert "nep" in skipped.reason
+    assert (skipped.id, skipped.engine, skipped.elements) == ("any", "ace", ("Cu", "Al"))
+    assert "needs the engine 'ace'" in skipped.reason
+
+
+def unep(**keys: Any) -> dict[str, Any]:
+    common = {"id": "UNEP", "kind": "NEP", "covers": ["Cu", "C", "Mg"], "dir": "x", "files": ["nep.txt"]}
+    return common | {"citation": "Song et al. (2024)"} | keys
+
+
+def test_neuroevolution_potentials_are_one_entry_for_each_metal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nep, "calorine_is_installed", lambda: True)
+    listing = listing_of(parse_manifest(text(mlff=[unep(sha256=SHA)]), "m"), Path("folder"), "mine", "")
+    copper, magnesium = listing.potentials
+    assert (copper.id, magnesium.id) == ("UNEP:Cu", "UNEP:Mg")
+    assert (copper.structure, magnesium.structure) == ("fcc", "hcp")
+    assert (copper.engine, copper.pair_style, copper.pair_coeff) == ("nep", "", ())
+    assert (copper.files[0].path, copper.files[0].sha256) == (Path("folder/x/nep.txt"), SHA)
+    assert (copper.family, copper.family_primary) == ("Cu-Song-2024", True)
+    assert copper.content_sha256 != magnesium.content_sha256
+    alone = listing_of(parse_manifest(text(mlff=[unep(covers=["Cu"])]), "m"), Path(), "mine", "")
+    assert [potential.id for potential in alone.potentials] == ["UNEP"]
+
+
+def test_neuroevolution_potentials_without_calorine_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nep, "calorine_is_installed", lambda: False)
+    listing = listing_of(parse_manifest(text(mlff=[unep()]), "m"), Path(), "mine", "")
+    assert not listing.potentials
+    (skipped,) = listing.skipped
+    assert skipped.engine == "nep"
+    assert 'pip install "glideflow[nep]"' in skipped.reason
+
+
+def test_a_neuroevolution_potential_has_one_file() -> None:
+    for files in ([], ["a", "b"]):
+        with pytest.raises(PotentialError, match=r"the one nep.txt of a neuroevolution potential, found [02]"):
+            parse_manifest(text(mlff=[unep(files=files)]), "m")
 
 
 def test_machine_learned_entries_of_one_paper_are_relatives() -> None:

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import glideflow.engines.nep as nep
 from glideflow.config.potentials import BundledSource, FolderSource, PotentialSelection, PotentialsSettings
 from glideflow.errors import ConfigurationError, PotentialError
 from glideflow.potentials.bundled import load_bundled
@@ -117,21 +118,26 @@ def test_each_filter() -> None:
         made("d", fictional=True),
         made("e", source_status="superseded"),
         made("f", source_status="retracted"),
+        made("g", engine="nep", pair_style="", element="W", structure="bcc"),
+        made("h", engine="ase", pair_style="", element="W", structure="bcc"),
     )
 
     def chosen(**selection: Any) -> str:
         return "".join(ids(select(entries, PotentialSelection(**selection))))
 
-    assert chosen() == "abc"
+    assert chosen() == "abcgh"
     assert chosen(elements=("Fe",)) == "b"
     assert chosen(structures=("fcc",)) == "ac"
     assert chosen(pair_styles=("snap",)) == "c"
+    assert chosen(engines=("nep",)) == "g"
+    assert chosen(engines=("nep", "ase")) == "gh"
+    assert chosen(engines=("nep",), pair_styles=("snap",)) == ""
     assert chosen(pair_styles=("hybrid/overlay", "eam/alloy")) == "abc"
-    assert chosen(fictional=True) == "abcd"
+    assert chosen(fictional=True) == "abcdgh"
     assert chosen(source_statuses=("superseded",)) == "e"
-    assert chosen(source_statuses=("ok", "retracted")) == "abcf"
-    assert chosen(limit_per_element=1) == "ab"
-    assert chosen(exclude=("a",)) == "bc"
+    assert chosen(source_statuses=("ok", "retracted")) == "abcfgh"
+    assert chosen(limit_per_element=1) == "abg"
+    assert chosen(exclude=("a",)) == "bcgh"
 
 
 def test_ids_overrule_every_filter_but_a_retraction() -> None:
@@ -157,9 +163,17 @@ def test_any_unknown_id_is_a_configuration_error(name: str) -> None:
         select(catalogue(made("a")), PotentialSelection(ids=(name + "?",)))
 
 
-def test_an_entry_that_cannot_be_used_is_told_with_its_reason(shared_potentials: Path) -> None:
-    with pytest.raises(ConfigurationError, match="needs the engine 'nep'"):
-        resolve(settings(str(shared_potentials), ids=("UNEP-v1",)), Path())
+@pytest.mark.parametrize("name", ["UNEP-v1", "UNEP-v1:Cu"])
+def test_an_entry_that_cannot_be_used_is_told_with_its_reason(
+    shared_potentials: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(nep, "calorine_is_installed", lambda: False)
+    with pytest.raises(ConfigurationError, match="needs calorine: pip install"):
+        resolve(settings(str(shared_potentials), ids=(name,)), Path())
+    monkeypatch.setattr(nep, "calorine_is_installed", lambda: True)
+    if name == "UNEP-v1":
+        with pytest.raises(ConfigurationError, match="did you mean UNEP-v1:W, "):
+            resolve(settings(str(shared_potentials), ids=(name,)), Path())
 
 
 def test_an_empty_selection_says_which_filter_left_how_many_out() -> None:

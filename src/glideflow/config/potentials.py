@@ -60,6 +60,8 @@ class PotentialSelection(Section):
     """Elements."""
     structures: tuple[Literal["fcc", "bcc", "hcp"], ...] = ()
     """Crystal structures."""
+    engines: tuple[Literal["lammps", "nep", "ase"], ...] = ()
+    """What evaluates them: LAMMPS, calorine for neuroevolution potentials, ASE calculators."""
     pair_styles: tuple[str, ...] = ()
     """LAMMPS pair styles."""
     families: Literal["primary", "all"] = "primary"

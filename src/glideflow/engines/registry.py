@@ -17,12 +17,16 @@ def engine_for(kind: str, settings: EngineSettings) -> Engine:
         from glideflow.engines.lammps import LammpsEngine
 
         return LammpsEngine(settings)
+    if kind == "nep":
+        from glideflow.engines.nep import NepEngine
+
+        return NepEngine()
     if kind == "ase":
         from glideflow.engines.ase_calculator import AseEngine
 
         return AseEngine()
     raise PotentialError(
         f"there is no engine {kind!r}",
-        expected="one of lammps, ase",
+        expected="one of lammps, nep, ase",
         next_step="choose potentials of these kinds with potentials.select",
     )

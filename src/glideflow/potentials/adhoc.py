@@ -1,4 +1,4 @@
-"""A potential from the ``pair_style`` and ``pair_coeff`` that a user types, for one element.
+"""A potential from the ``pair_style`` and ``pair_coeff`` or the ``nep.txt`` that a user names, for one element.
 
 Files of several elements are used for the one asked for; alloys are refused.
 """
@@ -15,6 +15,7 @@ from typing import Final
 from glideflow.errors import DependencyError, PotentialError
 from glideflow.potentials.bundled import wheel_file, wheel_folder
 from glideflow.potentials.identifiers import did_you_mean, slug
+from glideflow.potentials.nep_header import header_with_element
 from glideflow.potentials.pair_coeff import NUMBER, CoefficientLine, check_element, is_symbol
 from glideflow.potentials.record import Potential, PotentialFile, Structure, file_sha256
 
@@ -67,6 +68,37 @@ def potential_from_command(
     for line in lines:
         check_element(line, element)
     return _potential(element, structure, style, lines, potential_id)
+
+
+def potential_from_nep(
+    element: str, structure: Structure, file: Path, *, folder: Path | None = None, potential_id: str = ""
+) -> Potential:
+    """Describe a neuroevolution potential, used for one of its elements.
+
+    Args:
+        element: chemical symbol.
+        structure: ``fcc``, ``bcc`` or ``hcp``.
+        file: the ``nep.txt``, whatever it is called.
+        folder: folder to which a relative name refers; the current one by default.
+        potential_id: id; made of the element and the file by default.
+
+    Raises:
+        PotentialError: there is no such file, it is no NEP model of an energy, or it does not have the element.
+    """
+    _refuse_unknown_element(element)
+    path = _path(str(file), folder or Path.cwd())
+    if not _is_file(path):
+        raise _no_file(str(file), path, or_shipped="")
+    header_with_element(path, element)
+    return Potential(
+        id=potential_id or slug(f"{element}_{slug(path.name)}"),
+        element=element,
+        structure=structure,
+        engine="nep",
+        files=(PotentialFile(path=path, sha256=file_sha256(path)),),
+        source="command line",
+        citation="not known: the potential was given on the command line",
+    )
 
 
 def _potential(
@@ -164,7 +196,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _no_file(word: str, path: Path) -> PotentialError:
+def _no_file(word: str, path: Path, or_shipped: str = ", or the name of one that ships with LAMMPS") -> PotentialError:
     names: list[str] = []
     is_folder = False
     with suppress(OSError, ValueError, DependencyError):
@@ -173,7 +205,7 @@ def _no_file(word: str, path: Path) -> PotentialError:
     close = did_you_mean(path.name, [name for name in names if name != path.name])
     return PotentialError(
         f"the potential file {word!r:.300} " + ("is a folder" if is_folder else "does not exist"),
-        expected=f"a file {path!s:.400}, or the name of one that ships with LAMMPS",
+        expected=f"a file {path!s:.400}{or_shipped}",
         next_step=f"did you mean {close}?" if close else "check the path",
     )
 

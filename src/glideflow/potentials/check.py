@@ -19,6 +19,7 @@ from glideflow.potentials.headers import (
     setfl_header,
     table_values,
 )
+from glideflow.potentials.nep_header import header_with_element
 from glideflow.potentials.pair_coeff import CoefficientLine, check_element
 from glideflow.potentials.record import Potential, verify_files
 
@@ -84,6 +85,8 @@ def _check_files(potential: Potential) -> Iterator[str]:
 
 def _check_content(potential: Potential) -> Iterator[str]:
     """Check headers against the element, and count and read the values of tables; remarks on what is unusual."""
+    if potential.engine == "nep" and all(file.path.is_file() for file in potential.files):
+        _check_nep(potential)
     for line in potential.pair_coeff:
         parsed = _parsed(line, potential)
         if parsed is None or not all(file.is_file() for file in parsed.files):
@@ -117,6 +120,21 @@ def _check_values(file: Path, line: CoefficientLine) -> Iterator[str]:
         yield from _check_table(file, line.style, setfl_header(file), header_lines=5)
     elif line.style in FUNCFL_STYLES:
         yield from _check_table(file, line.style, funcfl_header(file), header_lines=3)
+
+
+def _check_nep(potential: Potential) -> None:
+    """Check that a neuroevolution potential has the element, and as many numbers as its header says."""
+    (file,) = (file.path for file in potential.files)
+    header = header_with_element(file, potential.element)
+    words = file.read_bytes().split(b"\n", header.header_lines)[header.header_lines].split()
+    if len(words) != header.values:
+        raise PotentialError(
+            f"{file} holds {len(words)} values",
+            expected=f"{header.values} values below the header of {header.kind}",
+            next_step="fetch the file again: it is truncated, or its header has been altered",
+        )
+    if strange := [word for word in words if (number := _number(word)) is None or not math.isfinite(number)]:
+        raise _no_numbers(file, strange)
 
 
 def _check_library(file: Path, used: set[str]) -> None:

@@ -39,6 +39,7 @@ def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
     """Known names that hold ``name``, else the closest ones, as text for a message; empty if none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     wanted = name[:MAX_ID_CHARACTERS].lower()
-    close = sorted(candidate for candidate in by_lower if len(wanted) > 2 and wanted in candidate)[:count]
+    holding = (candidate for candidate in by_lower if len(wanted) > 2 and wanted in candidate)
+    close = sorted(holding, key=lambda candidate: (len(candidate), candidate))[:count]
     close = close or get_close_matches(wanted, by_lower, n=count, cutoff=0.6)
     return ", ".join(by_lower[candidate] for candidate in close)

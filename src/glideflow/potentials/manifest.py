@@ -138,13 +138,24 @@ class Entry(_WithFiles):
 class MachineLearnedEntry(_WithFiles):
     """One machine-learned potential, which may cover several elements."""
 
-    kind: str
+    kind: Annotated[str, Field(min_length=1)]
     covers: tuple[str, ...] = ()
     elements: tuple[str, ...] = ()
     header: str = ""
     source: str = ""
     source_path: str = ""
     loads_in_calorine_CPUNEP: bool | None = None  # noqa: N815 - a key of the format
+
+    @property
+    def engine(self) -> str:
+        """Engine that evaluates it: ``lammps`` where it has a pair style, else the first word of its kind."""
+        return "lammps" if self.pair_style is not None else (self.kind.split() or [""])[0].lower()
+
+    @model_validator(mode="after")
+    def _one_model_file(self) -> Self:
+        if self.engine == "nep" and len(self.files) != 1:
+            raise ValueError(f"`files`: the one nep.txt of a neuroevolution potential, found {len(self.files)}")
+        return self
 
 
 class SkippedEntry(_Model):
@@ -200,8 +211,8 @@ def listing_of(manifest: Manifest, folder: Path, name: str, default_source: str)
     potentials = [_potential(entry, folder, default_source) for entry in manifest.potentials]
     skipped = [Skipped(source=default_source, **dict(entry)) for entry in manifest.skipped]
     for entry in manifest.mlff:
-        if entry.pair_style is None:
-            skipped.append(_without_engine(entry, default_source))
+        if reason := _why_unusable(entry):
+            skipped.append(_unusable(entry, reason, default_source))
         else:
             potentials.extend(_machine_learned(entry, folder, default_source))
     return SourceListing(name=name, potentials=tuple(_with_primaries(potentials)), skipped=tuple(skipped))
@@ -340,11 +351,12 @@ def _machine_learned(entry: MachineLearnedEntry, folder: Path, default_source: s
     metals = [symbol for symbol in entry.covers if symbol in NATIVE_STRUCTURES]
     for symbol in metals:
         yield Potential(
-            id=entry.id if len(entry.covers) == 1 else f"{entry.id}_{symbol}",
+            id=entry.id if len(entry.covers) == 1 else f"{entry.id}:{symbol}",
             element=symbol,
             structure=NATIVE_STRUCTURES[symbol],
+            engine="nep" if entry.engine == "nep" else "lammps",
             pair_style=entry.pair_style or "",
-            pair_coeff=entry.placeholders(),
+            pair_coeff=entry.placeholders() if entry.pair_style else (),
             files=_files(entry, folder),
             family=entry.family or _paper_family(symbol, entry.citation or ""),
             family_primary=False,
@@ -383,12 +395,24 @@ def _with_primaries(potentials: list[Potential]) -> list[Potential]:
     return result
 
 
-def _without_engine(entry: MachineLearnedEntry, default_source: str) -> Skipped:
-    engine = entry.kind.split()[0].lower()
+def _why_unusable(entry: MachineLearnedEntry) -> str:
+    """Why no engine evaluates an entry; empty if one does."""
+    from glideflow.engines.nep import calorine_is_installed
+
+    if entry.engine == "lammps":
+        return ""
+    if entry.engine != "nep":
+        return f"needs the engine {entry.engine!r}, which this version does not have"
+    if not calorine_is_installed():
+        return 'needs calorine: pip install "glideflow[nep]" (it is compiled with a C++ compiler)'
+    return ""
+
+
+def _unusable(entry: MachineLearnedEntry, reason: str, default_source: str) -> Skipped:
     return Skipped(
         id=entry.id,
         source=entry.source or default_source,
         elements=entry.covers or entry.elements,
-        engine=engine,
-        reason=f"needs the engine {engine!r}, which this version does not have",
+        engine=entry.engine,
+        reason=reason,
     )

@@ -10,7 +10,7 @@ from typing import Literal
 from glideflow.errors import PotentialError
 
 Structure = Literal["fcc", "bcc", "hcp"]
-EngineKind = Literal["lammps", "ase"]
+EngineKind = Literal["lammps", "nep", "ase"]
 SourceStatus = Literal["ok", "caution", "superseded", "retracted"]
 
 

@@ -145,6 +145,7 @@ def _filters(selection: PotentialSelection) -> Mapping[str, Callable[[Potential]
         "exclude": lambda potential: potential.id not in excluded,
         "elements": lambda potential: not selection.elements or potential.element in selection.elements,
         "structures": lambda potential: not selection.structures or potential.structure in selection.structures,
+        "engines": lambda potential: not selection.engines or potential.engine in selection.engines,
         # A hybrid style passes by its own name and by those of its parts.
         "pair_styles": lambda potential: not styles or not styles.isdisjoint(potential.pair_style.split()),
         "source_statuses": lambda potential: potential.source_status in selection.source_statuses,
@@ -180,7 +181,8 @@ def _refuse_unknown(ids: Iterable[str], catalogue: Catalogue) -> None:
     blocks = []
     for name in unknown[:MAX_SHOWN]:
         close = did_you_mean(name, catalogue.potentials)
-        hint = reasons.get(name) or (f"did you mean {close}?" if close else "")
+        entry = name.partition(":")[0]  # one entry of a manifest may stand for several metals
+        hint = reasons.get(name) or reasons.get(entry) or (f"did you mean {close}?" if close else "")
         blocks.append(f"{name!r:.200}" + (f" ({hint})" if hint else ""))
     more = f", and {len(unknown) - MAX_SHOWN} more" if len(unknown) > MAX_SHOWN else ""
     raise ConfigurationError(
