@@ -123,10 +123,12 @@ def runtime_min(rule):
 def launch_resources(engine):
     """Resources of an engine that runs on several ranks or GPUs; an ordinary job names none of them.
 
-    With `mpi` the Slurm executor leaves the start of the ranks to the job, which uses the configured launcher.
+    With `mpi` the Slurm executor leaves the start of the ranks to the job, which uses the configured launcher. All
+    ranks share the GPUs of the job: without `tasks_per_gpu` the executor would ask for as many tasks on each of them.
     """
     ranks = {"mpi": engine.mpi_launcher[0], "tasks": engine.mpi_ranks, "cpus_per_task": engine.threads}
-    return (ranks if engine.mpi_ranks > 1 else {}) | ({"gpu": engine.gpus} if engine.gpus else {})
+    gpus = {"gpu": engine.gpus, "tasks_per_gpu": 0}
+    return (ranks if engine.mpi_ranks > 1 else {}) | (gpus if engine.gpus else {})
 
 
 LAUNCH = launch_resources(SETTINGS.engine)

@@ -34,7 +34,8 @@ for SPEC in PROPERTIES.values():
             config=configuration_in_force,
             work=partial_results,
         shell:
-            property_command(SPEC)
+            # Read again when a job runs: then SPEC is the last one of all, and `rule` is the name of the rule that runs.
+            property_command(PROPERTIES[locals().get("rule", SPEC.name)])
 
 
 rule library:
