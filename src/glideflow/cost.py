@@ -43,6 +43,18 @@ JOIN_CORE_SECONDS_PER_RESULT = 0.005
 PEIERLS_EVALUATIONS = 270
 """Force evaluations of the search for one loading direction in the reference cell, by stress bisection to 0.5 %."""
 
+PAPER_EVALUATIONS = 2000
+SIZE_S_EVALUATIONS = 5000
+"""Force evaluations of LAMMPS' minimiser until the core glides, in the reference cell and in size S. It depends on the
+Peierls stress and on how flat its energy is: anything from 500 to the limit."""
+
+SIZE_S_ATOMS = 244
+SMALL_CELL_FACTOR = 2.0
+"""Ghost atoms of a cell that is a few ranges of the potential wide."""
+
+PAPER_MEMORY_MB_PER_ATOM = 0.002
+PAPER_PARTIAL_BYTES_PER_ATOM = 200.0
+
 NON_SMOOTH_STYLES: dict[str, float] = {"adp": 3.0}
 """Line searches on tabulated angular terms need that many times the evaluations."""
 
@@ -76,6 +88,8 @@ RESULT_BYTES: dict[Rule, float] = {
     "elastic": 2.4e4,
     "gamma_surface": 2.8e4,
     "peierls_stress": 5e4,
+    "peierls_series": 4e4,
+    "peierls_paper": 4e4,
     "library": 2e4,
     "report": 5e6,
 }
@@ -111,6 +125,10 @@ def property_cost(settings: RunSettings, rule: Rule, potential: Potential) -> Co
         return _gamma_cost(settings, potential)
     if rule == "peierls_stress":
         return _peierls_cost(settings, potential)
+    if rule == "peierls_series":
+        return _series_cost(settings, potential)
+    if rule == "peierls_paper":
+        return _paper_cost(settings, potential)
     seconds = STARTUP_CORE_SECONDS + FIXED_CORE_SECONDS[rule]
     return Cost(core_seconds=seconds, memory_mb=BASE_MEMORY_MB, result_bytes=RESULT_BYTES[rule])
 
@@ -165,14 +183,56 @@ def _gamma_cost(settings: RunSettings, potential: Potential) -> Cost:
 
 def _peierls_cost(settings: RunSettings, potential: Potential) -> Cost:
     peierls = settings.peierls_stress
-    atoms = peierls_atoms(peierls, potential)
-    style = potential.pair_style
-    growth = max(1.0, atoms / PEIERLS_REFERENCE_ATOMS) ** PEIERLS_GROWTH
-    evaluations = PEIERLS_EVALUATIONS * len(peierls.directions) * growth * _by_prefix(NON_SMOOTH_STYLES, style, 1.0)
-    per_atom = (microseconds_per_atom(style) + SOLVER_MICROSECONDS_PER_ATOM) * 1e-6
+    return _searches_cost([(peierls, len(peierls.directions))], potential, RESULT_BYTES["peierls_stress"])
+
+
+def _series_cost(settings: RunSettings, potential: Potential) -> Cost:
+    """Searches in one direction: in every other cell, and in the reference cell with one thing changed at a time."""
+    series, reference = settings.peierls_series, settings.peierls_stress
+    cells = [{"burgers_vectors": length, "height_angstrom": height} for length, height in series.sizes]
+    alike = 1 + bool(series.other_starts) + (potential.structure == "hcp" and series.other_cut)
+    searches = [(reference.model_copy(update=cell), 1) for cell in cells] + [(reference, 1)] * alike
+    return _searches_cost(searches, potential, RESULT_BYTES["peierls_series"])
+
+
+def _searches_cost(
+    searches: list[tuple[PeierlsStressSettings, int]], potential: Potential, result_bytes: float
+) -> Cost:
+    """Searches for a Peierls stress, each in a cell and a number of directions, one after the other."""
+    atoms = [peierls_atoms(peierls, potential) for peierls, _ in searches]
+    seconds = (
+        _search_seconds(count, potential) * directions for count, (_, directions) in zip(atoms, searches, strict=True)
+    )
     return Cost(
-        core_seconds=STARTUP_CORE_SECONDS + evaluations * atoms * per_atom,
-        memory_mb=BASE_MEMORY_MB + PEIERLS_MEMORY_MB_PER_ATOM * atoms,
-        result_bytes=RESULT_BYTES["peierls_stress"] + PEIERLS_BYTES_PER_ATOM * atoms,
-        partial_bytes=PARTIAL_BYTES_PER_ATOM * atoms,
+        core_seconds=STARTUP_CORE_SECONDS + sum(seconds),
+        memory_mb=BASE_MEMORY_MB + PEIERLS_MEMORY_MB_PER_ATOM * max(atoms),
+        result_bytes=result_bytes + PEIERLS_BYTES_PER_ATOM * max(atoms),
+        partial_bytes=PARTIAL_BYTES_PER_ATOM * sum(atoms),
+    )
+
+
+def _search_seconds(atoms: int, potential: Potential) -> float:
+    style = potential.pair_style
+    growth = float(max(1.0, atoms / PEIERLS_REFERENCE_ATOMS) ** PEIERLS_GROWTH)
+    evaluations = PEIERLS_EVALUATIONS * growth * _by_prefix(NON_SMOOTH_STYLES, style, 1.0)
+    return evaluations * atoms * (microseconds_per_atom(style) + SOLVER_MICROSECONDS_PER_ATOM) * 1e-6
+
+
+def _paper_cost(settings: RunSettings, potential: Potential) -> Cost:
+    paper = settings.peierls_paper
+    # The cell has the same shape as that of `peierls_stress`, and is counted in the same way.
+    atoms = peierls_atoms(
+        settings.peierls_stress.model_copy(
+            update={key: getattr(paper, key) for key in ("burgers_vectors", "height_angstrom", "line_periods")}
+        ),
+        potential,
+    )
+    atom_evaluations: float = min(PAPER_EVALUATIONS, paper.max_evaluations) * atoms
+    if paper.size_s:
+        atom_evaluations += min(SIZE_S_EVALUATIONS, paper.max_evaluations) * SIZE_S_ATOMS * SMALL_CELL_FACTOR
+    return Cost(
+        core_seconds=STARTUP_CORE_SECONDS + atom_evaluations * microseconds_per_atom(potential.pair_style) * 1e-6,
+        memory_mb=BASE_MEMORY_MB + PAPER_MEMORY_MB_PER_ATOM * atoms,
+        result_bytes=RESULT_BYTES["peierls_paper"],
+        partial_bytes=PAPER_PARTIAL_BYTES_PER_ATOM * atoms,
     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Property = Literal["lattice", "elastic", "gamma_surface", "peierls_stress"]
+Property = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "peierls_series", "peierls_paper"]
 Label = Literal["slip_system", "character"]
 
 
@@ -103,6 +103,25 @@ _SPECS = (
         argument="reference",
         labels=("slip_system", "character"),
         sections=("peierls_stress", "seed"),
+    ),
+    PropertySpec(
+        name="peierls_series",
+        title="Peierls stress, size series",
+        command="peierls-series",
+        function="properties.peierls_series:peierls_series",
+        argument="series",
+        needs=("lattice", "peierls_stress"),
+        labels=("slip_system", "character"),
+        sections=("peierls_series", "peierls_stress", "seed"),
+    ),
+    PropertySpec(
+        name="peierls_paper",
+        title="Peierls stress, paper protocol",
+        command="peierls-paper",
+        function="properties.peierls_paper:peierls_paper",
+        argument="paper",
+        labels=("slip_system", "character"),
+        sections=("peierls_paper",),
     ),
 )
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from glideflow import __version__
 from glideflow.errors import PotentialError
+from glideflow.properties.peierls_paper_results import PeierlsPaperResult
+from glideflow.properties.peierls_series_results import PeierlsSeriesResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.storage import record
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from glideflow.potentials.record import Potential
 
-PropertyResult = LatticeResult | ElasticResult | GammaSurfaceResult | PeierlsStressResult
+PropertyResult = (
+    LatticeResult | ElasticResult | GammaSurfaceResult | PeierlsStressResult | PeierlsSeriesResult | PeierlsPaperResult
+)
 
 OK = "ok"
 FAILED = "failed"
@@ -115,7 +119,7 @@ class StageRecord:
     """One property of one potential: its result, or why there is none.
 
     Attributes:
-        property: ``lattice``, ``elastic``, ``gamma_surface`` or ``peierls_stress``.
+        property: name of the property, one of `glideflow.property_specs.PROPERTIES`.
         slip_system: name of the slip system, empty where there is none.
         character: dislocation character, empty where there is none.
         status: ``ok``, ``failed`` or ``skipped`` (a property that it needs has failed).
@@ -154,11 +158,16 @@ class LibraryEntry:
         potential: the potential.
         stages: its property records, ordered by property, slip system and character.
         missing: names of the records that should be here and are not, as in `StageRecord.record_name`.
+        flags: quality flags (`glideflow.quality_flags`) that its records earn.
+        family_computed: family of near-copies as the numbers tell, which includes the source's `potential.family`
+            (`glideflow.library_families`); empty in libraries of earlier versions.
     """
 
     potential: PotentialSummary
     stages: tuple[StageRecord, ...]
     missing: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    family_computed: str = ""
 
     @property
     def record_name(self) -> str:
@@ -187,7 +196,7 @@ class MissingResult:
 
     Attributes:
         potential: id of the potential; empty, as the following, if the file's name does not say.
-        property: ``lattice``, ``elastic``, ``gamma_surface`` or ``peierls_stress``.
+        property: name of the property, as in `StageRecord`.
         slip_system: name of the slip system, empty where there is none.
         character: dislocation character, empty where there is none.
         file: where the result should lie.

@@ -31,6 +31,7 @@ UNITS_BY_SUFFIX = {
     "_per_angstrom": "1/Å",
     "_angstrom2": "Å²",
     "_angstrom3": "Å³",
+    "_mpa_angstrom": "MPa·Å",
     "_angstrom": "Å",
     "_mj_m2": "mJ/m²",
     "_gpa": "GPa",

@@ -88,6 +88,10 @@ class Workbench:
             with self._refusing_unwritable():
                 _write_all(self._stream, _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload)
 
+    def section(self, name: str) -> Workbench:
+        """A part of this workbench whose entries have names of their own: for one of several alike computations."""
+        return _Section(self, name)
+
     def sync(self) -> None:
         """Force the entries to the disk, so that a failure of the machine does not lose them."""
         if self._stream is not None:
@@ -146,6 +150,31 @@ class Workbench:
                 return sound  # a sound checksum on what this package did not write: not taken, like a torn entry
             self._entries[name] = arrays
             sound = stream.tell()
+
+
+class _Section(Workbench):
+    """Entries of another workbench that begin with a common word."""
+
+    def __init__(self, whole: Workbench, name: str) -> None:
+        super().__init__(None)
+        self._whole = whole
+        self._prefix = f"{name}: "
+
+    def get(self, name: str) -> Entry | None:
+        return self._whole.get(self._prefix + name)
+
+    def put(self, name: str, **arrays: NDArray[np.generic]) -> None:
+        self._whole.put(self._prefix + name, **arrays)
+
+    def sync(self) -> None:
+        self._whole.sync()
+
+    def names(self) -> tuple[str, ...]:
+        cut = len(self._prefix)
+        return tuple(name[cut:] for name in self._whole.names() if name.startswith(self._prefix))
+
+    def close(self) -> None:
+        """Leave the whole open: it is its owner's to close."""
 
 
 def _locked(stream: BinaryIO) -> bool:

@@ -44,7 +44,14 @@ def _options(
 
 _PROPERTIES = "Single potentials"
 _RUNS = "Runs and results"
-for _command in (properties.lattice, properties.elastic, properties.gamma, properties.peierls):
+for _command in (
+    properties.lattice,
+    properties.elastic,
+    properties.gamma,
+    properties.peierls,
+    properties.peierls_series,
+    properties.peierls_paper,
+):
     app.command(rich_help_panel=_PROPERTIES)(_command)
 app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)
 app.command(rich_help_panel=_PROPERTIES)(potentials.cite)

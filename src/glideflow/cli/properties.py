@@ -45,6 +45,14 @@ CharacterOption = Annotated[
 ]
 
 
+ReferenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference", help="Record of the peierls command for the same potential; computed first if not given."
+    ),
+]
+
+
 class StageFailedError(GlideflowError):
     """A property could not be computed and there is no file to record that in."""
 
@@ -140,6 +148,79 @@ def peierls(
     choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "peierls_stress",
+        choice,
+        config,
+        overrides,
+        given={"lattice": lattice},
+        slip_system=slip_system,
+        character=character,
+        output=output,
+        work=work,
+        as_json=as_json,
+    )
+
+
+def peierls_series(
+    potential: PotentialOption = None,
+    element: ElementOption = None,
+    structure: StructureOption = None,
+    pair_style: PairStyleOption = None,
+    pair_coeff: PairCoeffOption = None,
+    calculator: CalculatorOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    lattice: LatticeOption = None,
+    reference: ReferenceOption = None,
+    slip_system: SlipSystemOption = None,
+    character: CharacterOption = "edge",
+    output: OutputOption = None,
+    work: WorkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Peierls stress in the limit of large cells, with its whole error; minutes to hours.
+
+    Searches in cells of several sizes are fitted as τ∞ + A/H + B/L; further ones with another cut, another start and a
+    looser force tolerance say what the value owes to these choices.
+    """
+    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
+    _run(
+        "peierls_series",
+        choice,
+        config,
+        overrides,
+        given={"lattice": lattice, "peierls_stress": reference},
+        slip_system=slip_system,
+        character=character,
+        output=output,
+        work=work,
+        as_json=as_json,
+    )
+
+
+def peierls_paper(
+    potential: PotentialOption = None,
+    element: ElementOption = None,
+    structure: StructureOption = None,
+    pair_style: PairStyleOption = None,
+    pair_coeff: PairCoeffOption = None,
+    calculator: CalculatorOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    lattice: LatticeOption = None,
+    slip_system: SlipSystemOption = None,
+    character: CharacterOption = "edge",
+    output: OutputOption = None,
+    work: WorkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Peierls stress by fixed strain steps and LAMMPS' own minimiser, as it is often computed.
+
+    The value depends on the minimiser's tolerances: compare it with values of the same protocol, and with the converged
+    one of `glideflow peierls`.
+    """
+    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
+    _run(
+        "peierls_paper",
         choice,
         config,
         overrides,

@@ -10,6 +10,8 @@ from glideflow.config.engine import EngineSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.lattice import LatticeSettings
 from glideflow.config.library import LibrarySettings
+from glideflow.config.peierls_paper import PeierlsPaperSettings
+from glideflow.config.peierls_series import PeierlsSeriesSettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
@@ -41,6 +43,10 @@ class RunSettings(Section):
     """γ surfaces."""
     peierls_stress: PeierlsStressSettings = PeierlsStressSettings()
     """Peierls stresses."""
+    peierls_series: PeierlsSeriesSettings = PeierlsSeriesSettings()
+    """Peierls stresses in cells of several sizes, and their whole error."""
+    peierls_paper: PeierlsPaperSettings = PeierlsPaperSettings()
+    """Peierls stresses by fixed strain steps and LAMMPS' own minimiser."""
     slip_systems: tuple[SlipSystemSettings, ...] = PRIMARY_SLIP_SYSTEMS
     """Slip systems; each applies to the potentials of its structure."""
     library: LibrarySettings = LibrarySettings()

@@ -44,6 +44,11 @@ class LammpsEngine:
         self._settings = settings or EngineSettings()
 
     @property
+    def settings(self) -> EngineSettings:
+        """How LAMMPS runs."""
+        return self._settings
+
+    @property
     def version(self) -> str:
         """Version of the LAMMPS Python package."""
         from importlib.metadata import version
@@ -76,7 +81,7 @@ class LammpsSession:
         self._lammps = _start_library(Path(self._scratch.name), settings)
         self._lattice_points = self._to_box(np.asarray(atoms.positions, dtype=float))
         try:
-            self._set_up(potential, _wrapped(self._lattice_points, self._triangle, self._periodic)[0])
+            self._set_up(potential, wrapped(self._lattice_points, self._triangle, self._periodic)[0])
         except BaseException:
             self.close()
             raise
@@ -186,7 +191,7 @@ class LammpsSession:
         rebuild = self._held is None or _largest_move(points, self._held) > 0.49 * SKIN_ANGSTROM
         if rebuild:
             self._held = points.copy()
-            inside, self._images = _wrapped(points, self._triangle, self._periodic)
+            inside, self._images = wrapped(points, self._triangle, self._periodic)
             self._lammps.set_points(inside)
             self._lammps.command("run 0 post no")
         else:
@@ -292,7 +297,7 @@ def _link(scratch: Path, index: int, target: Path) -> str:
     return str(link)
 
 
-def _wrapped(points: FloatArray, triangle: TriangularCell, periodic: Any) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
+def wrapped(points: FloatArray, triangle: TriangularCell, periodic: Any) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
     """Points inside the periodic cell, and the (N, 3) integer images taken away."""
     fractional = np.linalg.solve(triangle.vectors_angstrom.T, points.T).T
     images = np.where(periodic, np.floor(fractional), 0.0)

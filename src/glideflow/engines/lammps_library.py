@@ -58,6 +58,14 @@ class LammpsLibrary:
         """(N, 3) forces in eV/Å, by id."""
         return np.asarray(on_all_ranks(f"{_MODULE}:_gather_forces", self.handle))
 
+    def points(self) -> FloatArray:
+        """(N, 3) positions in Å, by id, possibly in another periodic image than they were set."""
+        return np.asarray(on_all_ranks(f"{_MODULE}:_gather_points", self.handle))
+
+    def fix_vector(self, name: str) -> FloatArray:
+        """(3,) vector that a fix computes: for ``setforce``, the total force before it was set."""
+        return np.array(on_all_ranks(f"{_MODULE}:_fix_vector", self.handle, name))
+
     def energy_ev(self) -> float:
         """Potential energy of the last step."""
         return float(on_all_ranks(f"{_MODULE}:_thermo", self.handle, "pe"))
@@ -120,6 +128,14 @@ def _scatter(handle: int, points: FloatArray) -> None:
 
 def _gather_forces(handle: int) -> FloatArray:
     return np.ctypeslib.as_array(_instances[handle].gather_atoms("f", 1, 3)).reshape(-1, 3)
+
+
+def _gather_points(handle: int) -> FloatArray:
+    return np.ctypeslib.as_array(_instances[handle].gather_atoms("x", 1, 3)).reshape(-1, 3).copy()
+
+
+def _fix_vector(handle: int, name: str) -> list[float]:
+    return [float(_instances[handle].extract_fix(name, _GLOBAL_STYLE, _VECTOR_TYPE, index)) for index in range(3)]
 
 
 def _thermo(handle: int, keyword: str) -> float:
