@@ -148,11 +148,12 @@ class _Straining:
     def go(self, session: LammpsMinimiser) -> None:
         """Strain and minimise until the core has glided or a limit is reached."""
         while not self.outcome:
-            self._step(session)
-            if self.outcome or self.evaluations - self._kept >= _CHECKPOINT_EVALUATIONS:
+            ended = self._step(session)
+            if ended or self.evaluations - self._kept >= _CHECKPOINT_EVALUATIONS:
                 self._keep()
 
-    def _step(self, session: LammpsMinimiser) -> None:
+    def _step(self, session: LammpsMinimiser) -> bool:
+        """Strain once and minimise; return whether that was the last step."""
         strain = len(self.strains) * self.settings.strain_step
         start = self.positions + (self.settings.strain_step if self.strains else 0.0) * self.shape
         minimum = session.minimise(
@@ -165,10 +166,11 @@ class _Straining:
         self.positions = minimum.positions_angstrom
         if self.evaluations >= self.settings.max_evaluations:
             self.outcome = EVALUATION_LIMIT  # the minimisation that reached it is no step
-            return
+            return True
         self._record(strain, minimum)
         if strain + self.settings.strain_step > self.settings.maximum_strain and not self.outcome:
             self.outcome = STRAIN_LIMIT
+        return bool(self.outcome)
 
     def _record(self, strain: float, minimum: LammpsMinimum) -> None:
         near = self.cores[-1] if self.cores else self.cell.start_angstrom
