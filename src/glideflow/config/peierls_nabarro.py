@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,13 +12,16 @@ from glideflow.config.base import Section
 class PeierlsNabarroSettings(Section):
     """How the Peierls-Nabarro baselines are computed."""
 
+    models: tuple[Literal["line", "surface", "gradient"], ...] = ("line", "surface", "gradient")
+    """Semidiscrete models: the disregistry along the Burgers vector only, in the whole plane, and that with the energy
+    of the layers between the two planes next to the cut."""
     length_burgers: int = Field(default=60, ge=16, le=1000)
     """Distance in Burgers vectors between the dislocations of the periodic array in the semidiscrete model; the default
     is that of the atomistic cell."""
-    node_spacing: Literal["rows"] | float = Field(default="rows")
-    """Distance between the points at which the misfit energy is summed: ``rows``, that of the rows of atoms on both
-    sides of the glide plane (fcc and hcp b/2, bcc b/3), or a number in Burgers vectors. It decides the result."""
+    node_spacing: Literal["rows"] | Annotated[float, Field(gt=0.05, le=4)] = "rows"
+    """Distance between the points at which the misfit energy is summed: ``rows``, that of equivalent rows of atoms in
+    the glide plane (fcc b/2, bcc b/3, hcp b), or a number in Burgers vectors. It decides the result."""
     tolerance: float = Field(default=1e-11, gt=0, le=1e-6)
     """Largest force per area of what counts as an equilibrium, relative to the energy factor."""
-    max_steps: int = Field(default=400, ge=20, le=100_000)
+    max_steps: int = Field(default=200, ge=20, le=100_000)
     """Steps along the branch of equilibria after which a core that has not moved on by one row is given up."""

@@ -44,6 +44,26 @@ def energy_tensor(stiffness: FloatArray, glide: FloatArray, normal: FloatArray) 
     angle = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
     m = np.outer(np.cos(angle), glide) + np.outer(np.sin(angle), normal)
     n = np.outer(np.cos(angle), normal) - np.outer(np.sin(angle), glide)
-    mm, mn, nn = (np.einsum("wi,ijkl,wl->wjk", a, stiffness, b, optimize=True) for a, b in ((m, m), (m, n), (n, n)))
-    mean = (mm - mn @ np.linalg.solve(nn, mn.transpose(0, 2, 1))).mean(axis=0)
+    mean = _free_stiffness(stiffness, m, n).mean(axis=0)
     return np.asarray((mean + mean.T) / 2)
+
+
+def layer_stiffness(stiffness: FloatArray, glide: FloatArray, normal: FloatArray) -> FloatArray:
+    """(3, 3) stiffness of a thin layer without tractions, (mm) - (mn)(nn)⁻¹(nm): its energy is ½ u'·Q·u' per volume.
+
+    u' is the derivative of the displacement along ``glide``; nothing changes along the line. In an isotropic crystal Q
+    is 2μ/(1-ν) along the glide direction and μ along the line.
+
+    Args:
+        stiffness: (3, 3, 3, 3).
+        glide: (3,) unit vector m.
+        normal: (3,) unit vector n, the normal of the layer.
+    """
+    layer = _free_stiffness(stiffness, glide[None], normal[None])[0]
+    return np.asarray((layer + layer.T) / 2)
+
+
+def _free_stiffness(stiffness: FloatArray, m: FloatArray, n: FloatArray) -> FloatArray:
+    """(W, 3, 3) of (mm) - (mn)(nn)⁻¹(nm) for (W, 3) directions."""
+    mm, mn, nn = (np.einsum("wi,ijkl,wl->wjk", a, stiffness, b, optimize=True) for a, b in ((m, m), (m, n), (n, n)))
+    return np.asarray(mm - mn @ np.linalg.solve(nn, mn.transpose(0, 2, 1)))

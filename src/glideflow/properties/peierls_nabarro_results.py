@@ -14,7 +14,8 @@ class SemidiscreteResult:
     """A dislocation in the semidiscrete variational Peierls-Nabarro model, and the stress that moves it.
 
     Attributes:
-        model: ``line``, disregistry along the Burgers vector only, or ``surface``, both components in the plane.
+        model: ``line``, disregistry along the Burgers vector only; ``surface``, both components in the plane;
+            ``gradient``, as ``surface`` with the energy of the layers between the planes next to the cut.
         peierls_mpa: largest resolved shear stress that has an equilibrium: the lower of both directions.
         forward_mpa: the same for loading forward.
         reverse_mpa: the same for loading in reverse, in magnitude.
@@ -22,7 +23,7 @@ class SemidiscreteResult:
         disregistry_angstrom: (n, 2) disregistry without load along x and y of the slip system's frame, from 0 to b.
         width_angstrom: distance between the places where the component along b is b/4 and 3b/4.
         partial_separation_angstrom: distance between the outermost maxima of the density; None if it has one maximum.
-        core_position_angstrom: (p,) core positions along the branch of equilibria, one row spacing in all.
+        glided_angstrom: (p,) distance that the core has glided along the branch of equilibria, up to one row spacing.
         stress_mpa: (p,) resolved shear stress that holds the core there.
         flags: remarks, e.g. ``spread core``.
         solves: linear systems solved.
@@ -36,7 +37,7 @@ class SemidiscreteResult:
     disregistry_angstrom: FloatArray
     width_angstrom: float
     partial_separation_angstrom: float | None
-    core_position_angstrom: FloatArray
+    glided_angstrom: FloatArray
     stress_mpa: FloatArray
     flags: tuple[str, ...] = ()
     solves: int = 0
@@ -57,7 +58,6 @@ class PeierlsNabarroResult:
         label: its indices.
         character: dislocation character, ``edge`` or ``screw``.
         cut: which plane the γ surface was cut along, ``wide`` or ``narrow``.
-        peierls_mpa: value of the semidiscrete model on the surface; None where it has none.
         burgers_vector_angstrom: length of the Burgers vector.
         node_spacing_angstrom: distance between the points at which the misfit energy is summed.
         length_angstrom: period of the array in the semidiscrete models.
@@ -70,16 +70,14 @@ class PeierlsNabarroResult:
         half_width_angstrom: half width ζ of the core for the sinusoidal γ of the same largest slope.
         peierls_sinusoidal_mpa: closed form with the former ζ.
         peierls_joos_duesbery_mpa: closed form with the latter ζ.
-        line: semidiscrete model along the Burgers vector, None where it fails.
-        surface: semidiscrete model on the whole surface, None where it fails.
-        flags: remarks, e.g. ``negative γ`` or ``no dislocation: ...``.
+        models: the semidiscrete models that have a dislocation.
+        flags: remarks, e.g. ``negative γ`` or ``surface: the core spreads ...`` for a model without dislocation.
     """
 
     slip_system: str
     label: str
     character: str
     cut: str
-    peierls_mpa: float | None
     burgers_vector_angstrom: float
     node_spacing_angstrom: float
     length_angstrom: float
@@ -91,6 +89,9 @@ class PeierlsNabarroResult:
     half_width_angstrom: float
     peierls_sinusoidal_mpa: float
     peierls_joos_duesbery_mpa: float
-    line: SemidiscreteResult | None = None
-    surface: SemidiscreteResult | None = None
+    models: tuple[SemidiscreteResult, ...]
     flags: tuple[str, ...] = ()
+
+    def model(self, name: str) -> SemidiscreteResult | None:
+        """A semidiscrete model by name; None if it was not computed or has no dislocation."""
+        return next((model for model in self.models if model.model == name), None)

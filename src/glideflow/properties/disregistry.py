@@ -1,0 +1,243 @@
+"""Semidiscrete Peierls-Nabarro model as arrays: many dislocations at once, in any consistent units.
+
+The disregistry δ across the glide plane is a vector of c components at n nodes a distance h apart, in an array of
+dislocations of period n h. Per unit length of line and per node,
+
+    E/h = Σ_i [ ½ u_i · K (κ * u)_i + ½ δ'_i · β δ'_i + γ(δ_i) - τ e · δ_i ],   u_i = δ_i - b i/n,
+
+with the misfit energy γ summed at the nodes (Bulatov and Kaxiras, Phys. Rev. Lett. 78, 4221 (1997); Lu et al., Phys.
+Rev. B 62, 3099 (2000)) and the elastic energy of a disregistry that is linear between them. δ' is the slope between
+nodes, and β = 0 in the model of these authors. In an array every
+dislocation moves with its images: no image force acts on the core wherever it is, and an equilibrium moved on by one
+node is an equilibrium again. With a window that ends somewhere, small Peierls stresses drown in the force from its
+ends.
+
+The Peierls stress is the largest τ on the branch of equilibria that takes the core from one node to the next. It is
+found by following the branch, stable or not, by its arc length: the bordered matrix stays regular where the Hessian
+becomes singular, so that stresses of 1e-9 of the stiffness are resolved as well as any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DisregistryModel:
+    """B dislocations in the semidiscrete model; see the module for the energy.
+
+    Attributes:
+        energy_tensor: (B, c, c) energy tensors K.
+        burgers: (B, c) Burgers vectors.
+        wavevectors: (B, G, c) or (1, G, c) wave vectors of the misfit energy.
+        cosine: (B, G) its coefficients, γ(δ) = Σ_G [ cosine cos(G·δ) + sine sin(G·δ) ].
+        sine: (B, G).
+        spacing: (B,) distance h between nodes.
+        nodes: number of nodes n.
+        gradient: (B, c, c) coefficients β of the gradient term.
+    """
+
+    energy_tensor: FloatArray
+    burgers: FloatArray
+    wavevectors: FloatArray
+    cosine: FloatArray
+    sine: FloatArray
+    spacing: FloatArray
+    nodes: int
+    gradient: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number of dislocations."""
+        return len(self.burgers)
+
+    @property
+    def components(self) -> int:
+        """Number of components of the disregistry."""
+        return int(self.burgers.shape[1])
+
+    @property
+    def direction(self) -> FloatArray:
+        """(B, c) unit vectors along the Burgers vectors."""
+        return np.asarray(self.burgers / np.linalg.norm(self.burgers, axis=1, keepdims=True))
+
+    def take(self, chosen: BoolArray | NDArray[np.int64]) -> DisregistryModel:
+        """Some of the dislocations; the model itself for all of them."""
+        if chosen.dtype == bool and chosen.all():
+            return self
+        shared = len(self.wavevectors) == 1
+        return replace(
+            self,
+            energy_tensor=self.energy_tensor[chosen],
+            burgers=self.burgers[chosen],
+            wavevectors=self.wavevectors if shared else self.wavevectors[chosen],
+            cosine=self.cosine[chosen],
+            sine=self.sine[chosen],
+            spacing=self.spacing[chosen],
+            gradient=self.gradient[chosen],
+        )
+
+    def misfit(self, disregistry: FloatArray) -> FloatArray:
+        """(B, n) misfit energy at the nodes of a (B, n, c) disregistry."""
+        phase = disregistry @ self.wavevectors.transpose(0, 2, 1)
+        return np.asarray(np.cos(phase) @ self.cosine[..., None] + np.sin(phase) @ self.sine[..., None])[..., 0]
+
+    def misfit_derivatives(self, disregistry: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(B, n, c) gradient and (B, n, c, c) Hessian of the misfit energy."""
+        phase = disregistry @ self.wavevectors.transpose(0, 2, 1)  # (B, n, G)
+        cosine, sine = np.cos(phase), np.sin(phase)
+        first = sine * -self.cosine[:, None] + cosine * self.sine[:, None]
+        second = -(cosine * self.cosine[:, None] + sine * self.sine[:, None])
+        products = self.wavevectors[..., :, None] * self.wavevectors[..., None, :]  # (B, G, c, c)
+        flat = products.reshape(*products.shape[:2], -1)
+        return first @ self.wavevectors, (second @ flat).reshape(*disregistry.shape, self.components)
+
+    def energy(self, disregistry: FloatArray) -> FloatArray:
+        """(B,) energy per length of line without load."""
+        periodic = disregistry - self.secular
+        elastic = 0.5 * np.sum(periodic * self._elastic_force(periodic), axis=(1, 2))
+        return np.asarray((elastic + self.misfit(disregistry).sum(axis=1)) * self.spacing)
+
+    def force(self, disregistry: FloatArray, stress: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(B, n c) gradient of the energy per node under load, and (B, n c, n c) Hessian.
+
+        Args:
+            disregistry: (B, n, c).
+            stress: (B,) resolved shear stress.
+        """
+        first, second = self.misfit_derivatives(disregistry)
+        gradient = self._elastic_force(disregistry - self.secular) + first
+        gradient = gradient - stress[:, None, None] * self.direction[:, None]
+        count = self.nodes * self.components
+        shape = (self.size, self.nodes, self.components, self.nodes, self.components)
+        hessian = self.elastic_hessian.copy().reshape(shape)
+        diagonal = np.arange(self.nodes)
+        hessian[:, diagonal, :, diagonal, :] += second.transpose(1, 0, 2, 3)
+        return gradient.reshape(self.size, count), hessian.reshape(self.size, count, count)
+
+    @cached_property
+    def secular(self) -> FloatArray:
+        """(B, n, c) part of the disregistry that grows by one Burgers vector over the period."""
+        return np.asarray(np.arange(self.nodes)[:, None] / self.nodes * self.burgers[:, None])
+
+    @cached_property
+    def elastic_hessian(self) -> FloatArray:
+        """(B, n c, n c) second derivatives of the elastic energy and of the gradient term per node."""
+        kernels = np.fft.irfft(self._spectrum, n=self.nodes, axis=1)  # (B, n, c, c)
+        distance = (np.arange(self.nodes)[:, None] - np.arange(self.nodes)) % self.nodes
+        count = self.nodes * self.components
+        return np.asarray(kernels[:, distance].transpose(0, 1, 3, 2, 4).reshape(self.size, count, count))
+
+    @cached_property
+    def _spectrum(self) -> FloatArray:
+        """(B, n // 2 + 1, c, c) response of the stress to a plane wave of the disregistry."""
+        phase = 2 * np.pi * np.arange(self.nodes // 2 + 1) / self.nodes
+        tensor, spacing = self.energy_tensor[:, None], self.spacing[:, None, None, None]
+        elastic = elastic_spectrum(self.nodes)[:, None, None] * tensor / spacing
+        slope = (2 - 2 * np.cos(phase))[:, None, None] * self.gradient[:, None] / spacing**2
+        return np.asarray(elastic + slope)
+
+    def _elastic_force(self, periodic: FloatArray) -> FloatArray:
+        spectrum = np.einsum("bqcd,bqd->bqc", self._spectrum, np.fft.rfft(periodic, axis=1))
+        return np.asarray(np.fft.irfft(spectrum, n=self.nodes, axis=1))
+
+
+@lru_cache(maxsize=32)
+def elastic_spectrum(nodes: int) -> FloatArray:
+    """(n // 2 + 1,) κ(q) for unit spacing: response of the stress to a plane wave of the disregistry, for K = 1.
+
+    κ(q) = ½ Σ_m |q + m g| sinc⁴((q + m g)/2) with g = 2π, from the elastic energy K|q|/4 of every plane wave that a
+    function linear between the nodes consists of. The sum is sin⁴(q/2) [ζ(3, q/g) + ζ(3, 1 - q/g)]/π³ with the Hurwitz
+    ζ. For small q it is |q|/2, the continuum.
+    """
+    from scipy.special import zeta
+
+    fraction = np.arange(1, nodes // 2 + 1) / nodes
+    spectrum = np.sin(np.pi * fraction) ** 4 * (zeta(3, fraction) + zeta(3, 1 - fraction)) / np.pi**3
+    return np.append(0.0, spectrum)
+
+
+def energy_factor(model: DisregistryModel) -> FloatArray:
+    """(B,) energy tensor along the Burgers vector."""
+    return np.asarray(np.einsum("bc,bcd,bd->b", model.direction, model.energy_tensor, model.direction))
+
+
+def slopes_along_burgers(model: DisregistryModel, points: int = 360) -> FloatArray:
+    """(B, points) slope of the misfit energy along the Burgers vector, from 0 to b, b left out."""
+    fraction = np.arange(points) / points
+    slopes, _ = model.misfit_derivatives(fraction[:, None] * model.burgers[:, None])
+    return np.asarray(np.einsum("bpc,bc->bp", slopes, model.direction))
+
+
+def core_position(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
+    """(B,) core position in node spacings, from 0 to n: circular mean of the density along the Burgers vector.
+
+    A homogeneous disregistry does not change it.
+    """
+    ahead = np.roll(disregistry, -1, axis=1)
+    ahead[:, -1] += model.burgers
+    density = np.einsum("bic,bc->bi", ahead - disregistry, model.direction)
+    angle = 2 * np.pi * (np.arange(model.nodes) + 0.5) / model.nodes
+    return np.asarray(np.angle(density @ np.exp(1j * angle)) * model.nodes / (2 * np.pi) % model.nodes)
+
+
+def relax(
+    model: DisregistryModel, start: FloatArray, *, held: bool = False, tolerance: float = 1e-7, iterations: int = 200
+) -> FloatArray:
+    """(B, n, c) disregistry of lowest energy near a start, without load.
+
+    Newton steps with a multiple of unity added to the Hessian wherever the energy would rise (Levenberg).
+
+    Args:
+        model: the dislocations.
+        start: (B, n, c) disregistry, its core near the middle of the period.
+        held: whether the first harmonic of the disregistry, and with it the core position, is kept: a core that is
+            hardly pinned would otherwise drift for long.
+        tolerance: largest force per node, in the model's units of stress.
+        iterations: largest number of steps.
+    """
+    disregistry = np.array(start, dtype=float)
+    hold = hold_row(model) if held else np.zeros((model.size, model.nodes * model.components))
+    damping = np.full(model.size, 0.1 * np.abs(model.energy_tensor).max() / model.spacing.min())
+    energy = model.energy(disregistry)
+    for _ in range(iterations):
+        gradient, hessian = model.force(disregistry, np.zeros(model.size))
+        step, residual = _held_step(gradient, hessian, hold, damping)
+        if np.all(residual < tolerance):
+            break
+        trial = disregistry + step.reshape(disregistry.shape)
+        trial_energy = model.energy(trial)
+        better = trial_energy <= energy + 1e-13 * np.abs(energy)
+        disregistry[better], energy[better] = trial[better], trial_energy[better]
+        damping = np.where(better, damping / 4, damping * 4)
+    return disregistry
+
+
+def _held_step(
+    gradient: FloatArray, hessian: FloatArray, hold: FloatArray, damping: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(B, n c) damped Newton step along which the held row does not change, and (B,) the largest force left."""
+    size, count = gradient.shape
+    matrix = np.zeros((size, count + 1, count + 1))
+    matrix[:, :count, :count] = hessian
+    matrix[:, np.arange(count), np.arange(count)] += damping[:, None]
+    matrix[:, :count, count] = matrix[:, count, :count] = hold
+    matrix[:, count, count] = ~hold.any(axis=1)  # nothing is held: keep the matrix regular
+    right = np.append(-gradient, np.zeros((size, 1)), axis=1)
+    along = np.sum(gradient * hold, axis=1, keepdims=True)
+    step = np.linalg.solve(matrix, right[..., None])[:, :count, 0]
+    return np.asarray(step, dtype=float), np.asarray(np.abs(gradient - along * hold).max(axis=1))
+
+
+def hold_row(model: DisregistryModel) -> FloatArray:
+    """(B, n c) unit row whose product with a disregistry falls as a core near the middle moves to larger x."""
+    harmonic = np.cos(2 * np.pi * (np.arange(model.nodes) / model.nodes - 0.5))
+    row = harmonic[:, None] * model.direction[:, None]
+    return np.asarray(row.reshape(model.size, -1) / np.sqrt(model.nodes / 2))

@@ -1,0 +1,325 @@
+"""Following a dislocation of the semidiscrete Peierls-Nabarro model from one node to the next; see `disregistry`.
+
+The branch of equilibria is followed by its arc length (Keller's method), stable or not, for many dislocations at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glideflow.properties.disregistry import (
+    BoolArray,
+    DisregistryModel,
+    FloatArray,
+    core_position,
+    energy_factor,
+    hold_row,
+    slopes_along_burgers,
+)
+
+_STEPS_PER_ROW = 8
+"""Least number of steps while the core moves by one node."""
+_CORRECTIONS = 6
+_EASY = 4
+_SMALLEST_STEP = 1e-4
+"""Of the largest step: where smaller ones would be needed, the branch is lost."""
+_LARGEST_TURN = 0.6
+"""Least cosine of the angle between successive directions of the branch."""
+_REFINEMENTS = 3
+_SAME_DISREGISTRY = 1e-3
+"""Of a Burgers vector."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What was met on the way of B cores from one node to the next.
+
+    Attributes:
+        unloaded: (B, n, c) disregistry at the start, the point of the branch next to where the core was relaxed.
+        forward: (B,) largest stress on the branch.
+        reverse: (B,) smallest stress on the branch, with the sign changed.
+        at_peak: (B, n, c) disregistry at the largest stress.
+        glided: (p, B) distance glided at each point, in nodes and in the sense in which a positive stress drives the
+            core; NaN where a branch had ended.
+        stress: (p, B) stress at each point.
+        complete: (B,) whether the core has come to the next node.
+        periodic: (B,) whether it has there the disregistry that it had before.
+        solves: (B,) linear systems solved.
+    """
+
+    unloaded: FloatArray
+    forward: FloatArray
+    reverse: FloatArray
+    at_peak: FloatArray
+    glided: FloatArray
+    stress: FloatArray
+    complete: BoolArray
+    periodic: BoolArray
+    solves: NDArray[np.int64]
+
+
+def follow(model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1e-11, max_steps: int = 400) -> Branch:
+    """Follow the equilibria of each dislocation until its core has moved on by one node.
+
+    Args:
+        model: the dislocations.
+        relaxed: (B, n, c) disregistries near equilibrium, e.g. from `glideflow.properties.disregistry.relax`.
+        tolerance: largest force per node that counts as none, relative to the energy factor.
+        max_steps: steps after which a branch is given up.
+    """
+    walker = _Walker(model, relaxed, tolerance)
+    for _ in range(max_steps):
+        if not walker.active.any():
+            break
+        walker.step()
+    return walker.branch()
+
+
+@dataclass
+class _Points:
+    """Points on the branches.
+
+    Attributes:
+        state: (B, n c + 1) disregistry and, last, stress.
+        tangent: (B, n c + 1) direction of the branch, of unit length in the metric.
+    """
+
+    state: FloatArray
+    tangent: FloatArray
+
+    @property
+    def stress(self) -> FloatArray:
+        return self.state[:, -1]
+
+    @property
+    def slope(self) -> FloatArray:
+        """Derivative of the stress along the branch."""
+        return self.tangent[:, -1]
+
+    def take(self, chosen: BoolArray) -> _Points:
+        return _Points(self.state[chosen], self.tangent[chosen])
+
+    def put(self, chosen: BoolArray, other: _Points) -> None:
+        self.state[chosen], self.tangent[chosen] = other.state, other.tangent
+
+    def copy(self) -> _Points:
+        return _Points(self.state.copy(), self.tangent.copy())
+
+
+@dataclass
+class _Corrector:
+    """Newton's method for equilibria on a hyperplane across the branch."""
+
+    model: DisregistryModel
+    tolerance: float
+    scale: FloatArray = field(init=False)
+    solves: NDArray[np.int64] = field(init=False)
+    _largest_slope: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scale = energy_factor(self.model)
+        self.solves = np.zeros(self.model.size, dtype=np.int64)
+        self._largest_slope = np.abs(slopes_along_burgers(self.model)).max(axis=1)
+
+    def row(self, tangent: FloatArray, chosen: BoolArray) -> FloatArray:
+        """(B', n c + 1) row of the metric Σ u·u' + (b/τ₀)² τ τ'.
+
+        The displacements u are taken without their mean, the response of the far field; τ₀ is the largest slope of γ.
+        """
+        u = tangent[:, :-1].reshape(len(tangent), self.model.nodes, self.model.components)
+        u = u - u.mean(axis=1, keepdims=True)
+        burgers = np.linalg.norm(self.model.burgers[chosen], axis=1)
+        weight = (burgers / self._largest_slope[chosen]) ** 2
+        return np.append(u.reshape(len(u), -1), (weight * tangent[:, -1])[:, None], axis=1)
+
+    def correct(
+        self, start: FloatArray, row: FloatArray, target: FloatArray, chosen: BoolArray
+    ) -> tuple[_Points, BoolArray, int]:
+        """Equilibria with ``row · state = target`` near a start, whether they were found, and Newton steps made.
+
+        The tangents are normalised in the metric and point to where ``row · state`` grows.
+        """
+        model, state = self.model.take(chosen), start.copy()
+        for made in range(_CORRECTIONS + 1):
+            matrix, right = self._bordered(model, state, row, target)
+            solution = np.linalg.solve(matrix, right)
+            self.solves[chosen] += 1
+            found = self._vanishes(right[..., 0], row, chosen)
+            if found.all() or made == _CORRECTIONS or not np.isfinite(solution).all():
+                break
+            state = state + np.where(found[:, None], 0.0, solution[..., 0])
+        tangent = np.asarray(solution[..., 1], dtype=float)
+        length = np.sqrt(np.sum(self.row(tangent, chosen) * tangent, axis=1, keepdims=True))
+        return _Points(state, tangent / length), found, made
+
+    def _bordered(
+        self, model: DisregistryModel, state: FloatArray, row: FloatArray, target: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """(B', n c + 1, n c + 1) matrix and (B', n c + 1, 2) right-hand sides for Newton's step and the tangent."""
+        count = model.nodes * model.components
+        disregistry = state[:, :-1].reshape(model.size, model.nodes, model.components)
+        gradient, hessian = model.force(disregistry, state[:, -1])
+        matrix = np.zeros((model.size, count + 1, count + 1))
+        matrix[:, :count, :count] = hessian
+        matrix[:, :count, count] = -np.tile(model.direction, model.nodes)
+        matrix[:, count] = row
+        right = np.zeros((model.size, count + 1, 2))
+        right[:, :count, 0] = -gradient
+        right[:, count, 0] = target - np.sum(row * state, axis=1)
+        right[:, count, 1] = 1.0
+        return matrix, right
+
+    def _vanishes(self, residual: FloatArray, row: FloatArray, chosen: BoolArray) -> BoolArray:
+        force = np.abs(residual[:, :-1]).max(axis=1) / self.scale[chosen]
+        off = np.abs(residual[:, -1]) / np.linalg.norm(row, axis=1)
+        return np.asarray((force < self.tolerance) & (off < 1e-8))
+
+
+class _Extremum:
+    """Where the stress is largest (sign +1) or smallest (-1) on each branch, so far between two points of it."""
+
+    def __init__(self, sign: float, points: _Points) -> None:
+        self._sign = sign
+        self._left = points.copy()
+        self._bracket = np.zeros((len(points.state), 2, 3))  # of both ends: distance from the left one, value, slope
+        self._where = np.zeros(len(points.state))
+        self._best = sign * points.stress
+
+    def see(self, chosen: BoolArray, left: _Points, right: _Points, step: FloatArray, turn: FloatArray) -> None:
+        """Take note of an accepted step of the chosen branches; ``turn`` is the cosine between its tangents."""
+        bracket = np.stack(
+            [
+                np.stack([np.zeros_like(step), self._sign * left.stress, self._sign * left.slope], axis=1),
+                np.stack([step, self._sign * right.stress, self._sign * right.slope / turn], axis=1),
+            ],
+            axis=1,
+        )
+        where, value = _hermite_maximum(bracket)
+        better = value > self._best[chosen]
+        index = np.flatnonzero(chosen)[better]
+        self._best[index], self._where[index], self._bracket[index] = value[better], where[better], bracket[better]
+        self._left.state[index], self._left.tangent[index] = left.state[better], left.tangent[better]
+
+    def refined(self, corrector: _Corrector) -> _Points:
+        """The points of the branches where the stress does not change: Hermite interpolation, the bracket shrinking."""
+        everything = np.ones(len(self._where), dtype=bool)
+        row = corrector.row(self._left.tangent, everything)
+        base = np.sum(row * self._left.state, axis=1)
+        for _ in range(_REFINEMENTS):
+            guess = self._left.state + self._where[:, None] * self._left.tangent
+            points, _, _ = corrector.correct(guess, row, base + self._where, everything)
+            slope = self._sign * points.slope / np.sum(row * points.tangent, axis=1)
+            end = np.where(slope > 0, 0, 1)
+            self._bracket[np.arange(len(end)), end] = np.stack([self._where, self._sign * points.stress, slope], axis=1)
+            self._where, self._best = _hermite_maximum(self._bracket)
+        return points
+
+
+def _hermite_maximum(bracket: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Place and value of the largest value of cubics given by place, value and slope at two ends, (B, 2, 3).
+
+    A quadratic equation for the interior extremum; the better end where there is none.
+    """
+    (x0, v0, g0), (x1, v1, g1) = bracket[:, 0].T, bracket[:, 1].T
+    width = x1 - x0
+    rise, a, b = v1 - v0, g0 * width, g1 * width
+    cubic, square = a + b - 2 * rise, 3 * rise - 2 * a - b  # v0 + a t + square t² + cubic t³
+    with np.errstate(all="ignore"):
+        root = np.sqrt(square**2 - 3 * cubic * a)
+        inner = a / (root - square)  # where the slope goes from + to -; without cancellation for a small cubic
+    inside = np.isfinite(inner) & (inner > 0) & (inner < 1)
+    t = np.where(inside, inner, np.where(v1 > v0, 1.0, 0.0))
+    return x0 + t * width, v0 + t * (a + t * (square + t * cubic))
+
+
+class _Walker:
+    """All branches, on their way."""
+
+    def __init__(self, model: DisregistryModel, relaxed: FloatArray, tolerance: float) -> None:
+        self._model = model
+        self._corrector = _Corrector(model, tolerance)
+        everything = np.ones(model.size, dtype=bool)
+        row = np.append(hold_row(model), np.zeros((model.size, 1)), axis=1)
+        start = np.append(relaxed.reshape(model.size, -1), np.zeros((model.size, 1)), axis=1)
+        self._points, self.active, _ = self._corrector.correct(start, row, np.sum(row * start, axis=1), everything)
+        self._first = self._points.copy()
+        self._origin = self._position(self._points.state, everything)
+        self._glided = np.zeros(model.size)
+        self._extrema = [_Extremum(sign, self._points) for sign in (1.0, -1.0)]
+        self._largest_step = _row_step(model, relaxed) / _STEPS_PER_ROW
+        self._step = self._largest_step / 2
+        self._before = self._points.copy()
+        self._complete = np.zeros(model.size, dtype=bool)
+        self._path = [(np.zeros(model.size), self._points.stress.copy())]
+
+    def step(self) -> None:
+        """One step on every active branch; those where it fails try a smaller one next time."""
+        chosen = self.active.copy()
+        left, size = self._points.take(chosen), self._step[chosen]
+        row = self._corrector.row(left.tangent, chosen)
+        target = np.sum(row * left.state, axis=1) + size
+        right, found, made = self._corrector.correct(left.state + size[:, None] * left.tangent, row, target, chosen)
+        turn = np.sum(row * right.tangent, axis=1)
+        good = found & (turn > _LARGEST_TURN)
+        accepted = np.zeros_like(chosen)
+        accepted[np.flatnonzero(chosen)[good]] = True
+        self._accept(accepted, left.take(good), right.take(good), size[good], turn[good])
+        self._step[chosen] = np.where(good, size * (1.5 if made <= _EASY else 1.0), size / 2)
+        self._step = np.minimum(self._step, self._largest_step)
+        self.active &= ~self._complete & (self._step > _SMALLEST_STEP * self._largest_step)
+
+    def branch(self) -> Branch:
+        """What was met."""
+        peak, trough = (extremum.refined(self._corrector) for extremum in self._extrema)
+        glided, stress = (np.array(column) for column in zip(*self._path, strict=True))
+        shape = (self._model.size, self._model.nodes, self._model.components)
+        return Branch(
+            unloaded=self._first.state[:, :-1].reshape(shape),
+            forward=peak.stress,
+            reverse=-trough.stress,
+            at_peak=peak.state[:, :-1].reshape(shape),
+            glided=glided,
+            stress=stress,
+            complete=self._complete,
+            periodic=self._complete & self._is_periodic(),
+            solves=self._corrector.solves,
+        )
+
+    def _accept(self, accepted: BoolArray, left: _Points, right: _Points, size: FloatArray, turn: FloatArray) -> None:
+        for extremum in self._extrema:
+            extremum.see(accepted, left, right, size, turn)
+        self._before.put(accepted, left)
+        self._points.put(accepted, right)
+        half = self._model.nodes / 2
+        moved = self._origin[accepted] - self._position(right.state, accepted)
+        self._glided[accepted] = (moved + half) % self._model.nodes - half
+        self._complete |= self._glided >= 1.0
+        fresh = np.where(accepted, 1.0, np.nan)
+        self._path.append((self._glided * fresh, self._points.stress * fresh))
+
+    def _position(self, state: FloatArray, chosen: BoolArray) -> FloatArray:
+        model = self._model.take(chosen)
+        return core_position(model, state[:, :-1].reshape(model.size, model.nodes, model.components))
+
+    def _is_periodic(self) -> BoolArray:
+        """Whether the first point, moved on by one node, lies on the last step of its branch."""
+        shape = (self._model.size, self._model.nodes, self._model.components)
+        ahead = np.roll(self._first.state[:, :-1].reshape(shape), -1, axis=1)
+        ahead[:, -1] += self._model.burgers
+        wanted = np.append(ahead.reshape(shape[0], -1), self._first.stress[:, None], axis=1)
+        everything = np.ones(self._model.size, dtype=bool)
+        row = self._corrector.row(self._before.tangent, everything)
+        target = np.sum(row * wanted, axis=1)
+        found, _, _ = self._corrector.correct(self._before.state, row, target, everything)
+        off = np.abs(found.state[:, :-1] - wanted[:, :-1]).max(axis=1)
+        return np.asarray(off < _SAME_DISREGISTRY * np.linalg.norm(self._model.burgers, axis=1))
+
+
+def _row_step(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
+    """(B,) length of the way of a rigid disregistry that moves by one node."""
+    ahead = np.roll(disregistry, -1, axis=1)
+    ahead[:, -1] += model.burgers
+    return np.asarray(np.linalg.norm((ahead - disregistry).reshape(model.size, -1), axis=1))

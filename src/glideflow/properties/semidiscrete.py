@@ -1,0 +1,152 @@
+"""Cores, widths and Peierls stresses of many dislocations in the semidiscrete Peierls-Nabarro model.
+
+Works in any consistent units, on arrays with a leading axis of dislocations; see `disregistry` for the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glideflow.properties.disregistry import (
+    BoolArray,
+    DisregistryModel,
+    FloatArray,
+    energy_factor,
+    relax,
+    slopes_along_burgers,
+)
+from glideflow.properties.disregistry_branch import Branch, follow
+from glideflow.properties.peierls_nabarro_closed import half_width
+
+_OFFSET_NODES = 0.25
+"""Where the cores are started, from a node: at no place that symmetry makes an equilibrium."""
+_FREE_ITERATIONS = 40
+_WIDEST = 0.5
+"""Of the period: a core that is wider is none."""
+_FAULT_POINTS = 96
+_FINE = 8
+"""Points per node at which a profile is interpolated."""
+_PEAK = 0.3
+"""Of the largest density: lower maxima are none of a partial."""
+
+
+@dataclass(frozen=True)
+class SemidiscreteCores:
+    """B dislocations, solved.
+
+    Attributes:
+        peierls: (B,) Peierls stress, the lower of both directions; NaN where there is no dislocation.
+        width: (B,) distance between the places where the component along b is b/4 and 3b/4.
+        separation: (B,) distance between the outermost maxima of the density, NaN if it has one maximum.
+        spread: (B,) whether the core fills the period: there is no dislocation.
+        branch: the branches of equilibria.
+    """
+
+    peierls: FloatArray
+    width: FloatArray
+    separation: FloatArray
+    spread: BoolArray
+    branch: Branch
+
+
+def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max_steps: int = 400) -> SemidiscreteCores:
+    """Unloaded cores of lowest energy, and the stresses that move them.
+
+    Args:
+        model: the dislocations.
+        tolerance: largest force per node that counts as none, relative to the energy factor.
+        max_steps: steps along a branch after which it is given up.
+    """
+    cores = lowest_cores(model)
+    width, separation = core_widths(model, cores)
+    spread = ~(width < _WIDEST * model.nodes * model.spacing)
+    branch = follow(model, cores, tolerance=tolerance, max_steps=max_steps)
+    lower = np.minimum(branch.forward, branch.reverse)
+    return SemidiscreteCores(np.where(spread, np.nan, lower), width, separation, spread, branch)
+
+
+def lowest_cores(model: DisregistryModel) -> FloatArray:
+    """(B, n, c) relaxed disregistry of lowest energy, of those that compact and dissociated starts lead to."""
+    starts = start_disregistries(model)  # (S, B, n, c)
+    every = np.tile(np.arange(model.size), len(starts))
+    repeated = model.take(every)
+    relaxed = relax(repeated, starts.reshape(-1, *starts.shape[2:]), held=True)
+    energy = repeated.energy(relaxed).reshape(len(starts), model.size)
+    best = np.argmin(energy, axis=0)
+    lowest = relaxed.reshape(starts.shape)[best, np.arange(model.size)]
+    return relax(model, lowest, iterations=_FREE_ITERATIONS)
+
+
+def start_disregistries(model: DisregistryModel) -> FloatArray:
+    """(S, B, n, c) compact cores of two widths, and cores split into halves about the lowest fault between them."""
+    burgers = np.linalg.norm(model.burgers, axis=1)
+    factor = energy_factor(model)
+    zeta = half_width(factor, burgers, np.abs(slopes_along_burgers(model)).max(axis=1))
+    zeta = np.clip(zeta, 0.1 * burgers, 0.05 * model.nodes * model.spacing)
+    partial, fault = lowest_fault(model)
+    rest = model.burgers - partial
+    repulsion = np.einsum("bc,bcd,bd->b", partial, model.energy_tensor, rest) / (2 * np.pi)
+    period = model.nodes * model.spacing
+    with np.errstate(divide="ignore"):
+        distance = np.clip(np.where(fault > 0, repulsion / np.abs(fault), np.inf), 2 * zeta, 0.3 * period)
+    return np.array(
+        [
+            _arctan(model, model.burgers, zeta, 0 * zeta),
+            _arctan(model, model.burgers, 0.3 * zeta, 0 * zeta),
+            _arctan(model, partial, zeta / 2, -distance / 2) + _arctan(model, rest, zeta / 2, distance / 2),
+            _arctan(model, partial, zeta / 2, -distance / 4) + _arctan(model, rest, zeta / 2, distance / 4),
+        ]
+    )
+
+
+def lowest_fault(model: DisregistryModel) -> tuple[FloatArray, FloatArray]:
+    """(B, c) disregistry of the lowest fault that lies at half of the Burgers vector along it, and (B,) its energy."""
+    half = model.burgers / 2
+    if model.components == 1:
+        return half, model.misfit(half[:, None])[:, 0] - model.misfit(0 * half[:, None])[:, 0]
+    across = np.stack([-model.direction[:, 1], model.direction[:, 0]], axis=1)
+    reach = 1.5 * np.linalg.norm(model.burgers, axis=1)
+    offset = np.linspace(-1, 1, _FAULT_POINTS + 1)[:, None] * across[:, None] * reach[:, None, None]
+    points = half[:, None] + offset
+    energy = model.misfit(points) - model.misfit(0 * half[:, None])
+    low = energy <= energy.min(axis=1, keepdims=True) + 1e-9 * np.ptp(energy, axis=1, keepdims=True)
+    nearest = np.where(low, np.linalg.norm(offset, axis=2), np.inf).argmin(axis=1)
+    chosen = np.arange(model.size)
+    return points[chosen, nearest], energy[chosen, nearest]
+
+
+def core_widths(model: DisregistryModel, disregistry: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(B,) distance between b/4 and 3b/4, and (B,) between the outermost maxima of the density (NaN for one)."""
+    burgers = np.linalg.norm(model.burgers, axis=1)
+    along = np.einsum("bic,bc->bi", disregistry, model.direction)
+    fine = [_fine_profile(row, b, h) for row, b, h in zip(along, burgers, model.spacing, strict=True)]
+    pairs = [_widths(x, values, b) for (x, values), b in zip(fine, burgers, strict=True)]
+    width, separation = np.array(pairs).T
+    return width, separation
+
+
+def _arctan(model: DisregistryModel, burgers: FloatArray, width: FloatArray, centre: FloatArray) -> FloatArray:
+    """(B, n, c) arctan cores with Burgers vectors (B, c), half widths and centres relative to the middle (B,)."""
+    middle = (model.nodes // 2 + _OFFSET_NODES) * model.spacing + centre
+    x = np.arange(model.nodes) * model.spacing[:, None] - middle[:, None]
+    return np.asarray((0.5 + np.arctan(x / width[:, None]) / np.pi)[..., None] * burgers[:, None])
+
+
+def _fine_profile(along: FloatArray, burgers: float, spacing: float) -> tuple[FloatArray, FloatArray]:
+    """Positions and disregistry of the period, interpolated between the nodes."""
+    from scipy.interpolate import CubicSpline
+
+    nodes = np.arange(len(along) + 1) * spacing
+    fine = np.linspace(0, nodes[-1], _FINE * len(along) + 1)
+    return fine, np.asarray(CubicSpline(nodes, np.append(along, along[0] + burgers))(fine))
+
+
+def _widths(x: FloatArray, disregistry: FloatArray, burgers: float) -> tuple[float, float]:
+    first = x[np.argmax(disregistry >= burgers / 4)]
+    last = x[len(x) - 1 - np.argmax(disregistry[::-1] <= 3 * burgers / 4)]
+    density = np.gradient(disregistry, x)
+    inner = (density[1:-1] > density[:-2]) & (density[1:-1] >= density[2:]) & (density[1:-1] > _PEAK * density.max())
+    peaks = x[1:-1][inner]
+    return float(last - first), float(peaks[-1] - peaks[0]) if len(peaks) > 1 else np.nan
