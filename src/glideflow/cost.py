@@ -35,6 +35,7 @@ STARTUP_CORE_SECONDS = 1.5
 FIXED_CORE_SECONDS: dict[Rule, float] = {
     "lattice": 1.7,
     "elastic": 0.9,
+    "peierls_nabarro": 1.0,
     "library": 0.0,
     "report": 8.0,
 }
@@ -90,6 +91,7 @@ RESULT_BYTES: dict[Rule, float] = {
     "peierls_stress": 5e4,
     "peierls_series": 4e4,
     "peierls_paper": 4e4,
+    "peierls_nabarro": 7e4,
     "library": 2e4,
     "report": 5e6,
 }

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Property = Literal["lattice", "elastic", "gamma_surface", "peierls_stress", "peierls_series", "peierls_paper"]
+Property = Literal[
+    "lattice", "elastic", "gamma_surface", "peierls_stress", "peierls_series", "peierls_paper", "peierls_nabarro"
+]
 Label = Literal["slip_system", "character"]
 
 
@@ -122,6 +124,16 @@ _SPECS = (
         argument="paper",
         labels=("slip_system", "character"),
         sections=("peierls_paper",),
+    ),
+    PropertySpec(
+        name="peierls_nabarro",
+        title="Peierls stress, continuum models",
+        command="peierls-nabarro",
+        function="properties.peierls_nabarro:peierls_nabarro",
+        argument="nabarro",
+        needs=("lattice", "elastic", "gamma_surface"),
+        labels=("slip_system", "character"),
+        sections=("peierls_nabarro",),
     ),
 )
 

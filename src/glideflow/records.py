@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from glideflow import __version__
 from glideflow.errors import PotentialError
+from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
 from glideflow.properties.peierls_paper_results import PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from glideflow.potentials.record import Potential
 
 PropertyResult = (
-    LatticeResult | ElasticResult | GammaSurfaceResult | PeierlsStressResult | PeierlsSeriesResult | PeierlsPaperResult
+    LatticeResult
+    | ElasticResult
+    | GammaSurfaceResult
+    | PeierlsStressResult
+    | PeierlsSeriesResult
+    | PeierlsPaperResult
+    | PeierlsNabarroResult
 )
 
 OK = "ok"

@@ -51,6 +51,7 @@ for _command in (
     properties.peierls,
     properties.peierls_series,
     properties.peierls_paper,
+    properties.peierls_nabarro,
 ):
     app.command(rich_help_panel=_PROPERTIES)(_command)
 app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)

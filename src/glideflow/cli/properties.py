@@ -53,6 +53,14 @@ ReferenceOption = Annotated[
 ]
 
 
+ElasticOption = Annotated[
+    Path | None, typer.Option("--elastic", help="Record of the elastic command; computed first if not given.")
+]
+GammaOption = Annotated[
+    Path | None, typer.Option("--gamma", help="Record of the gamma command; computed first if not given.")
+]
+
+
 class StageFailedError(GlideflowError):
     """A property could not be computed and there is no file to record that in."""
 
@@ -225,6 +233,44 @@ def peierls_paper(
         config,
         overrides,
         given={"lattice": lattice},
+        slip_system=slip_system,
+        character=character,
+        output=output,
+        work=work,
+        as_json=as_json,
+    )
+
+
+def peierls_nabarro(
+    potential: PotentialOption = None,
+    element: ElementOption = None,
+    structure: StructureOption = None,
+    pair_style: PairStyleOption = None,
+    pair_coeff: PairCoeffOption = None,
+    calculator: CalculatorOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    lattice: LatticeOption = None,
+    elastic: ElasticOption = None,
+    gamma: GammaOption = None,
+    slip_system: SlipSystemOption = None,
+    character: CharacterOption = "edge",
+    output: OutputOption = None,
+    work: WorkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Peierls stress by Peierls-Nabarro models, from elastic constants and γ surface alone; within a second.
+
+    A baseline to compare with the atomistic value of `glideflow peierls`: usually right within a factor of a few, and
+    off by orders of magnitude where the core is narrow.
+    """
+    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
+    _run(
+        "peierls_nabarro",
+        choice,
+        config,
+        overrides,
+        given={"lattice": lattice, "elastic": elastic, "gamma_surface": gamma},
         slip_system=slip_system,
         character=character,
         output=output,

@@ -10,11 +10,13 @@ from glideflow.config.engine import EngineSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.lattice import LatticeSettings
 from glideflow.config.library import LibrarySettings
+from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
 from glideflow.config.peierls_paper import PeierlsPaperSettings
 from glideflow.config.peierls_series import PeierlsSeriesSettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
+from glideflow.config.subsets import SubsetSettings
 from glideflow.property_specs import DEFAULT_PROPERTIES, Property
 
 
@@ -31,6 +33,8 @@ class RunSettings(Section):
     """Seed of everything random."""
     properties: tuple[Property, ...] = DEFAULT_PROPERTIES
     """Properties that are computed."""
+    subsets: tuple[SubsetSettings, ...] = ()
+    """Properties of the above that are computed for a part of the potentials only, because they take long."""
     potentials: PotentialsSettings = PotentialsSettings()
     """Interatomic potentials."""
     engine: EngineSettings = EngineSettings()
@@ -47,6 +51,8 @@ class RunSettings(Section):
     """Peierls stresses in cells of several sizes, and their whole error."""
     peierls_paper: PeierlsPaperSettings = PeierlsPaperSettings()
     """Peierls stresses by fixed strain steps and LAMMPS' own minimiser."""
+    peierls_nabarro: PeierlsNabarroSettings = PeierlsNabarroSettings()
+    """Peierls stresses by continuum models, from elastic constants and γ surface alone."""
     slip_systems: tuple[SlipSystemSettings, ...] = PRIMARY_SLIP_SYSTEMS
     """Slip systems; each applies to the potentials of its structure."""
     library: LibrarySettings = LibrarySettings()

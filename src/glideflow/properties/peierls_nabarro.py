@@ -60,11 +60,13 @@ def peierls_nabarro(
         model, failure = _semidiscrete(name, continuum, settings)
         models += [model] if model else []
         failures += [failure] if failure else []
+    standard = next((model for model in models if model.model == "surface"), None)
     return PeierlsNabarroResult(
         slip_system=system.name,
         label=system.label,
         character=character,
         cut=gamma.cut,
+        peierls_mpa=None if standard is None else standard.peierls_mpa,
         burgers_vector_angstrom=continuum.burgers_angstrom,
         node_spacing_angstrom=continuum.spacing_angstrom,
         length_angstrom=settings.length_burgers * continuum.burgers_angstrom,

@@ -58,6 +58,7 @@ class PeierlsNabarroResult:
         label: its indices.
         character: dislocation character, ``edge`` or ``screw``.
         cut: which plane the γ surface was cut along, ``wide`` or ``narrow``.
+        peierls_mpa: value of the model ``surface``; None where that has no dislocation or was not computed.
         burgers_vector_angstrom: length of the Burgers vector.
         node_spacing_angstrom: distance between the points at which the misfit energy is summed.
         length_angstrom: period of the array in the semidiscrete models.
@@ -78,6 +79,7 @@ class PeierlsNabarroResult:
     label: str
     character: str
     cut: str
+    peierls_mpa: float | None
     burgers_vector_angstrom: float
     node_spacing_angstrom: float
     length_angstrom: float
