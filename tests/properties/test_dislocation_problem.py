@@ -11,6 +11,7 @@ from glideflow.crystals.slip_systems import SlipSystem
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.potentials.record import Potential
 from glideflow.properties.dislocation_problem import DislocationProblem
+from glideflow.properties.minimiser import Minimiser
 from glideflow.properties.results import LatticeResult
 from glideflow.properties.springs import fit_springs
 from glideflow.units import EV_PER_A3_TO_MPA
@@ -85,3 +86,23 @@ def test_a_fresh_start_repeats_itself_bit_by_bit(problem: tuple[DislocationProbl
         values.append(dislocation.energy_and_gradient(somewhere(dislocation), 10.0))
     assert values[0][0] == values[1][0]
     np.testing.assert_array_equal(values[0][1], values[1][1])
+
+
+def test_steps_between_equilibria_say_how_the_gradient_changes(
+    problem: tuple[DislocationProblem, DislocationCell],
+) -> None:
+    dislocation, _ = problem
+    equilibria, start = [], np.zeros(dislocation.size)
+    for stress_mpa in (-20.0, 0.0, 30.0):
+        minimiser = Minimiser(tolerance=1e-6, max_evaluations=500, precondition=dislocation.precondition)
+        found = minimiser.minimise(lambda q, s=stress_mpa: dislocation.energy_and_gradient(q, s), start)
+        assert found.converged
+        equilibria.append((stress_mpa, found.coordinates))
+        start = found.coordinates
+    pairs = dislocation.responses(equilibria)
+    assert len(pairs) == 2
+    for (step, change), (_, before), (_, after) in zip(pairs, equilibria, equilibria[1:], strict=False):
+        np.testing.assert_allclose(before + step, after, atol=1e-15)
+        gradients = [dislocation.energy_and_gradient(q, 0.0)[1] for q in (before, after)]
+        np.testing.assert_allclose(change, gradients[1] - gradients[0], atol=3e-6)
+        assert step @ change > 0

@@ -142,3 +142,44 @@ def test_forces_with_a_floor_end_as_no_progress() -> None:
     assert found.ending is Ending.STALLED
     assert found.evaluations < 1500
     assert found.largest_gradient < 5e-3
+
+
+def test_pairs_known_beforehand_spare_finding_them_out() -> None:
+    """A preconditioner that is right but for one soft direction, and a pair along that direction."""
+    hessian, centre = quadratic(40, 1e4)
+    values, vectors = np.linalg.eigh(hessian)
+    wrong = (vectors / np.where(values == values.min(), 50.0, 1.0) / values) @ vectors.T
+    soft = 1e-3 * vectors[:, 0]
+
+    def evaluations(pairs: list[tuple[np.ndarray, np.ndarray]]) -> int:
+        minimiser = Minimiser(
+            tolerance=1e-8, max_evaluations=100, largest_move=1e3, precondition=lambda g: wrong @ g, pairs=pairs
+        )
+        found = minimiser.minimise(
+            lambda x: (0.5 * (x - centre) @ hessian @ (x - centre), hessian @ (x - centre)), 0 * centre
+        )
+        assert found.converged
+        np.testing.assert_allclose(found.coordinates, centre, atol=1e-6)
+        return found.evaluations
+
+    assert evaluations([(soft, hessian @ soft)]) <= 3
+    assert evaluations([]) > 3
+    assert evaluations([(soft, -hessian @ soft)]) == evaluations([]), "a pair without positive curvature is left out"
+
+
+def test_an_inflection_is_passed_quickly_and_no_step_exceeds_the_cap() -> None:
+    """Down a periodic slope whose tilt just exceeds its largest hold, where energies say nothing (of 100,000 eV)."""
+    places = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(1e5 - np.cos(x[0]) - 1.0001 * x[0]), np.sin(x) - 1.0001
+
+    def beyond(x: np.ndarray, gradient: np.ndarray, evaluations: int) -> bool:
+        places.append(x[0])
+        return bool(x[0] > 6)
+
+    minimiser = Minimiser(tolerance=1e-6, max_evaluations=200, largest_move=0.5, monitor=beyond)
+    found = minimiser.minimise(objective, np.array([np.pi / 2]))  # where next to nothing pulls
+    assert found.ending is Ending.INTERRUPTED
+    assert found.evaluations < 40
+    assert np.diff(places).max() <= 0.5 + 1e-12

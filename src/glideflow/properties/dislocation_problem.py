@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,18 +73,36 @@ class DislocationProblem:
         evaluation = self._session.evaluate(self.positions(coordinates), cell)
         forces = evaluation.forces_ev_per_angstrom
         block_force = forces[self._cell.top].sum(axis=0)[list(self._block_axes)]
-        load = stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2
+        load = self._load_ev_per_angstrom(stress_mpa)
         block_force[0] += load
         gradient = -np.concatenate([forces[self._mobile].ravel(), block_force])
         return evaluation.energy_ev - load * float(coordinates[-self.block_size]), gradient
 
     def work_ev(self, coordinates: FloatArray, stress_mpa: float) -> float:
         """Work of the load on the way to these coordinates."""
-        return stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2 * float(coordinates[-self.block_size])
+        return self._load_ev_per_angstrom(stress_mpa) * float(coordinates[-self.block_size])
+
+    def responses(self, equilibria: Sequence[tuple[float, FloatArray]]) -> list[tuple[FloatArray, FloatArray]]:
+        """What the steps between equilibria under load say of the Hessian, for `Minimiser.pairs`.
+
+        Between equilibria at two stresses the gradient of the energy changes by the difference of the loads, exactly.
+
+        Args:
+            equilibria: stresses in MPa and coordinates (n,), in the order in which they were found.
+        """
+        pairs = []
+        for (stress_mpa, coordinates), (next_stress_mpa, next_coordinates) in itertools.pairwise(equilibria):
+            change = np.zeros(self.size)
+            change[-self.block_size] = self._load_ev_per_angstrom(next_stress_mpa - stress_mpa)
+            pairs.append((next_coordinates - coordinates, change))
+        return pairs
 
     def shear_strain(self, coordinates: FloatArray) -> float:
         """Displacement of the top block along the Burgers vector over the height of the cell."""
         return float(coordinates[-self.block_size]) / self._cell.height_angstrom
+
+    def _load_ev_per_angstrom(self, stress_mpa: float) -> float:
+        return stress_mpa / EV_PER_A3_TO_MPA * self._cell.area_angstrom2
 
     def _preconditioner(self, springs: Springs) -> Preconditioner:
         """Approximate inverse Hessian: the spring network in generalised coordinates, axis by axis."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -73,6 +73,8 @@ class Minimiser:
         memory: pairs kept by L-BFGS.
         patience: evaluations without a tenth off the largest gradient component after which it is given up.
         precondition: approximate inverse Hessian; the identity if None.
+        pairs: changes of coordinates and of the gradient (n,) between points known beforehand, oldest first; L-BFGS
+            starts with them as if it had made these steps.
         monitor: called with coordinates, gradient and evaluations after each step; True stops.
     """
 
@@ -82,6 +84,7 @@ class Minimiser:
     memory: int = 20
     patience: int = 400
     precondition: Preconditioner | None = None
+    pairs: Sequence[tuple[FloatArray, FloatArray]] = ()
     monitor: Callable[[FloatArray, FloatArray, int], bool] | None = None
 
     def minimise(self, objective: Objective, start: FloatArray) -> Minimum:
@@ -142,6 +145,8 @@ class _Run:
         self._best = self._point
         self._improved_at = 0
         self._memory = _Memory(settings.memory, settings.precondition)
+        for step, change in settings.pairs:
+            self._memory.add(step, change)
 
     def go(self) -> Minimum:
         while True:
@@ -179,6 +184,7 @@ class _Run:
 
     def _line_search(self, direction: FloatArray) -> _Point:
         slope = float(direction @ self._point.gradient)
+        furthest = self._settings.largest_move / float(np.abs(direction).max())
         length, lower, upper = 1.0, 0.0, np.inf
         trial = self._point
         for _ in range(_LINE_SEARCH_STEPS):
@@ -187,11 +193,13 @@ class _Run:
             if self._acceptable(trial, length, slope, new_slope):
                 return trial
             if new_slope < 0 and trial.energy <= self._point.energy:
+                if length >= furthest:
+                    return trial  # downhill as far as one step may go
                 lower = length
             else:
                 upper = length
             secant = length * slope / (slope - new_slope) if new_slope != slope else np.inf
-            length = _safeguarded(secant, lower, upper)
+            length = min(_safeguarded(secant, lower, upper), furthest)
             if self._evaluations >= self._settings.max_evaluations:
                 break
         return trial if trial.energy < self._point.energy or _size(trial) < _size(self._point) else self._point
@@ -225,6 +233,7 @@ def _size(point: _Point) -> float:
 def _safeguarded(secant: float, lower: float, upper: float) -> float:
     """A step length inside the bracket, away from its ends."""
     if not np.isfinite(upper):
-        return float(np.clip(secant, 1.1 * lower, 4.0 * lower)) if np.isfinite(secant) else 2.0 * lower
+        # A slope that becomes steeper, as on the way over an inflection, does not say how far the minimum is.
+        return float(np.clip(secant, 1.1 * lower, 4.0 * lower)) if secant > lower else 4.0 * lower
     width = upper - lower
     return float(np.clip(secant, lower + 0.1 * width, upper - 0.1 * width))

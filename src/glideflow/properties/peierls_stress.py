@@ -10,6 +10,7 @@ stability.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -123,6 +124,10 @@ class _State:
         return CorePoint(self.core_angstrom, self.core_height_angstrom)
 
 
+_Branch = Sequence[tuple[float, FloatArray]]
+"""Stresses in MPa and coordinates of equilibria, from one to the next without a jump of the core."""
+
+
 @dataclass
 class _Loader:
     """Relaxes the cell under a stress; finished relaxations are kept on the workbench."""
@@ -140,11 +145,16 @@ class _Loader:
         self.tracker = core_tracker(self.cell)
         self.force_tolerance = self.settings.force_tolerance_ev_per_angstrom
 
-    def relax(self, name: str, stress_mpa: float, start: FloatArray, origin: CorePoint | None) -> _State:
-        """Relax under a stress; ``origin`` is the core position from which gliding is counted."""
+    def relax(
+        self, name: str, stress_mpa: float, start: FloatArray, origin: CorePoint | None, branch: _Branch = ()
+    ) -> _State:
+        """Relax under a stress; ``origin`` is the core position from which gliding is counted.
+
+        The minimiser learns from a branch of earlier equilibria how the cell responds to the load.
+        """
         state = self._kept(name, stress_mpa)
         if state is None:
-            state = self._relax(stress_mpa, start, origin)
+            state = self._relax(stress_mpa, start, origin, branch)
             self._keep(name, state)
         self.evaluations += state.evaluations
         if state.outcome == _STABLE and state.largest_force > self.force_tolerance:
@@ -161,13 +171,14 @@ class _Loader:
     def core(self, state: _State) -> CoreResult:
         return self.tracker.core(self.problem.positions(state.coordinates), state.core_angstrom)
 
-    def _relax(self, stress_mpa: float, start: FloatArray, origin: CorePoint | None) -> _State:
+    def _relax(self, stress_mpa: float, start: FloatArray, origin: CorePoint | None, branch: _Branch) -> _State:
         glide = _GlideMonitor(self, origin)
         minimiser = Minimiser(
             tolerance=self.force_tolerance,
             max_evaluations=self.settings.max_evaluations,
             largest_move=_LARGEST_MOVE_ANGSTROM,
             precondition=self.problem.precondition,
+            pairs=self.problem.responses(branch),
             monitor=glide,
         )
         self.problem.start_afresh()  # a resumed search repeats the uninterrupted one bit by bit
@@ -359,8 +370,8 @@ class _LoadingPath:
         """Relax at a stress magnitude; return the outcome."""
         signed = self._sign * stress_mpa
         name = f"{self._name} {len(self.states)}"
-        start = extrapolate([(s.stress_mpa, s.coordinates) for s in self._smooth_tail()], signed)
-        state = self._loader.relax(name, signed, start, self.unloaded.core)
+        branch = [(s.stress_mpa, s.coordinates) for s in self._smooth_tail()]
+        state = self._loader.relax(name, signed, extrapolate(branch, signed), self.unloaded.core, branch)
         self.states.append(state)
         if state.outcome == _STABLE:
             self._note_jump(state)
