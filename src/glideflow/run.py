@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +130,17 @@ class ResolvedRun:
         """Every job of a workflow looks its potential up several times: a search would be quadratic in their number."""
         return {potential.id: potential for potential in self.potentials}
 
+    def _computed_for(self, name: Property) -> Collection[str]:
+        """Ids of the potentials for which a property is computed, beside those that need it for another one."""
+        return self._subsets.get(name, self._potential_of_id)
+
+    @cached_property
+    def _subsets(self) -> dict[Property, frozenset[str]]:
+        return {
+            subset.property: first_of_families(self.potentials, subset.families_per_metal)
+            for subset in self.settings.subsets
+        }
+
     def slip_systems(self, potential: Potential) -> tuple[SlipSystemSettings, ...]:
         """Slip systems that apply to a potential: those of its structure."""
         return tuple(system for system in self.settings.slip_systems if system.structure == potential.structure)
@@ -148,7 +159,8 @@ class ResolvedRun:
         )
 
     def _tasks_of(self, potential: Potential) -> Iterator[Task]:
-        for name in self.properties:
+        wanted = (name for name in self.settings.properties if potential.id in self._computed_for(name))
+        for name in with_needs(tuple(wanted)):
             for labels in self._labels(PROPERTIES[name], potential):
                 yield property_task(name, potential.id, **labels)
 
@@ -159,6 +171,16 @@ class ResolvedRun:
         for system in self.slip_systems(potential):
             for character in characters(system) if "character" in spec.labels else ("",):
                 yield {"slip_system": system.name, "character": character}
+
+
+def first_of_families(potentials: Iterable[Potential], families_per_metal: int) -> frozenset[str]:
+    """Ids of one potential of each of the first families of every metal; see `SubsetSettings.families_per_metal`."""
+    metals: dict[tuple[str, str], dict[str, Potential]] = defaultdict(dict)
+    for potential in sorted(potentials, key=lambda each: (not each.family_primary, each.id)):
+        metals[potential.element, potential.structure].setdefault(potential.family or potential.id, potential)
+    return frozenset(
+        families[name].id for families in metals.values() for name in sorted(families)[:families_per_metal]
+    )
 
 
 def characters(system: SlipSystemSettings) -> tuple[str, ...]:

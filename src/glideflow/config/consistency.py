@@ -84,6 +84,7 @@ def _duplicate_problems(settings: RunSettings) -> Iterator[Problem]:
     select = settings.potentials.select
     lists: dict[KeyPath, Sequence[object]] = {
         ("properties",): settings.properties,
+        ("subsets",): [subset.property for subset in settings.subsets],
         ("potentials", "select", "ids"): [name.lower() for name in select.ids],
         ("potentials", "select", "elements"): select.elements,
         ("peierls_stress", "directions"): settings.peierls_stress.directions,
