@@ -15,6 +15,7 @@ from glideflow.config.lattice import LatticeSettings
 from glideflow.config.load import settings_from_mapping
 from glideflow.library import MissingResultsError, merge, table, write_table
 from glideflow.potentials.record import Potential
+from glideflow.property_specs import DEFAULT_PROPERTIES
 from glideflow.records import Library, StageFailure, StageRecord, provenance_of, summary_of
 from glideflow.result_files import RESULT_FILES, result_labels
 from glideflow.storage import read_record, write_record
@@ -42,8 +43,8 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A hundred results: four properties of 25 potentials."""
     folder, files = tmp_path_factory.mktemp("pristine"), []
     for potential in COPPER:
-        for name, template in RESULT_FILES.items():
-            files.append(folder / template.format(potential=potential, **LABELS))
+        for name in DEFAULT_PROPERTIES:
+            files.append(folder / RESULT_FILES[name].format(potential=potential, **LABELS))
             write_record(files[-1], record_of(potential, name))
     return files
 
@@ -173,7 +174,7 @@ def test_a_library_without_missing_results_reads_back_as_such(results: list[Path
 def test_the_command_takes_the_limit_from_option_or_configuration(results: list[Path], tmp_path: Path) -> None:
     results[0].unlink()
     files = [str(file) for file in results]
-    output = ["--output", str(tmp_path / "library.h5"), "--csv", str(tmp_path / "library.csv")]
+    output = ["merge", "--output", str(tmp_path / "library.h5"), "--csv", str(tmp_path / "library.csv")]
     strict = CliRunner().invoke(library_app, [*output, *files])
     assert isinstance(strict.exception, MissingResultsError)
     assert not (tmp_path / "library.h5").exists()
@@ -191,7 +192,7 @@ def test_the_command_takes_the_limit_from_option_or_configuration(results: list[
 @pytest.mark.parametrize("percent", ["-1", "101", "nan", "some"])
 def test_impossible_limits_are_refused(percent: str, tmp_path: Path) -> None:
     run = CliRunner().invoke(
-        library_app, ["--output", str(tmp_path / "a.h5"), f"--accept-missing-percent={percent}", "x.h5"]
+        library_app, ["merge", "--output", str(tmp_path / "a.h5"), f"--accept-missing-percent={percent}", "x.h5"]
     )
     assert run.exit_code == 2
     assert "accept-missing-percent" in run.output
@@ -204,7 +205,7 @@ def test_without_files_the_results_of_the_run_are_gathered(tmp_path: Path, monke
     for rule, template in RESULT_FILES.items():
         if rule != "elastic":
             write_record(Path("results/test", template.format(potential=name, **LABELS)), record_of(name, rule))
-    arguments = ["--config", "run.yaml", "--output", "library.h5", "--accept-missing-percent"]
+    arguments = ["merge", "--config", "run.yaml", "--output", "library.h5", "--accept-missing-percent"]
     refused = CliRunner().invoke(library_app, [*arguments, "24"])
     assert isinstance(refused.exception, MissingResultsError)
     assert "snakemake --configfile run.yaml" in str(refused.exception)

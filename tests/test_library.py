@@ -109,7 +109,7 @@ def test_a_row_per_potential_with_its_values(tmp_path: Path) -> None:
     assert copper["c_angstrom"] == ""
     assert [float(copper[f"c{n}_gpa"]) for n in (11, 12, 44)] == [170.0, 122.0, 76.0]
     assert (copper["slip_system"], float(copper["peierls_mpa"]), copper["peierls_atoms"]) == ("fcc_111", 12.5, "5712")
-    assert copper["flags"] == "ground state hcp; strain-dependent elastic constants"
+    assert copper["flags"] == "wrong ground state; strain-dependent elastic constants"
     assert (iron["status"], iron["a_angstrom"]) == ("failed", "")
     assert iron["reason"] == "lattice: signal SIGSEGV, really\nand, a comma"
     # the order of the properties, not that of the files

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections import defaultdict
@@ -11,43 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from glideflow import __version__
-from glideflow.atomic import write_text
 from glideflow.config.run import RunSettings
 from glideflow.errors import GlideflowError, StorageError
-from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
+from glideflow.library_families import with_families
+from glideflow.library_table import COLUMNS as COLUMNS  # the table is part of what a library is
+from glideflow.library_table import missing_rows as missing_rows
+from glideflow.library_table import table as table
+from glideflow.library_table import write_table as write_table
 from glideflow.property_specs import ALL_PROPERTIES
-from glideflow.records import FAILED, Library, LibraryEntry, MissingResult, StageRecord
+from glideflow.quality_flags import quality_flags
+from glideflow.records import Library, LibraryEntry, MissingResult, StageRecord
 from glideflow.result_files import result_labels
 from glideflow.storage import WrongKindError, read_record
-
-COLUMNS = (
-    "potential_id",
-    "element",
-    "structure",
-    "family",
-    "slip_system",
-    "source_status",
-    "status",
-    "reason",
-    "flags",
-    "a_angstrom",
-    "c_angstrom",
-    "energy_ev_per_atom",
-    "c11_gpa",
-    "c12_gpa",
-    "c13_gpa",
-    "c33_gpa",
-    "c44_gpa",
-    "gamma_isf_mj_m2",
-    "gamma_usf_mj_m2",
-    "gamma_asf_mj_m2",
-    "gamma_max_mj_m2",
-    "peierls_mpa",
-    "peierls_error_mpa",
-    "peierls_is_upper_bound",
-    "peierls_atoms",
-)
-"""Columns of the table, one row per potential."""
 
 EXAMPLE = "results/quick/potentials/Cu_2001Mishin_Cu_eam-alloy_v2/lattice.h5"
 MOST_NAMED = 10
@@ -65,7 +38,7 @@ def merge(
     accept_missing_percent: float | None = None,
     rerun_command: str = "snakemake",
 ) -> Library:
-    """Gather property records into a library.
+    """Gather property records into a library, with the quality flags that they earn and the families that they form.
 
     Files that do not exist or cannot be read are left by jobs that died. They are named in the library if their share
     of all files is accepted; a failure that was recorded is a result like any other.
@@ -84,7 +57,7 @@ def merge(
     """
     accepted = settings.library.accept_missing_percent if accept_missing_percent is None else accept_missing_percent
     expected = list(dict.fromkeys(paths))
-    gathered = _Gathered(expected)
+    gathered = Gathered(expected)
     _refuse_too_many(gathered.missing, len(expected), accepted, rerun_command)
     return Library(
         name=settings.name,
@@ -96,7 +69,7 @@ def merge(
     )
 
 
-class _Gathered:
+class Gathered:
     """What is in the files of a library: records by potential, and those that are missing."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -111,7 +84,7 @@ class _Gathered:
         lacking: dict[str, list[str]] = defaultdict(list)
         for each in self.missing:
             lacking[each.potential].append(each.stage_name)
-        return tuple(_entry(stages, lacking[name]) for name, stages in sorted(self.stages.items()))
+        return with_families(_entry(stages, lacking[name]) for name, stages in sorted(self.stages.items()))
 
     def _add(self, path: Path) -> None:
         try:
@@ -180,99 +153,12 @@ def _refuse_too_many(missing: Sequence[MissingResult], expected: int, accepted: 
     )
 
 
-def missing_rows(library: Library) -> list[dict[str, object]]:
-    """Rows of the potentials of which nothing is there, with their id and the reason."""
-    known = {entry.potential.id for entry in library.entries}
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for each in library.missing:
-        if each.potential not in known:
-            reasons[each.potential or each.file].append(f"{each.stage_name}: missing")
-    return [
-        dict.fromkeys(COLUMNS) | {"potential_id": name, "status": "missing", "reason": "; ".join(found)}
-        for name, found in sorted(reasons.items())
-    ]
-
-
-def table(library: Library) -> list[dict[str, object]]:
-    """One row per potential with the columns `COLUMNS`; None where there is no value."""
-    return [_row(entry) for entry in library.entries]
-
-
-def write_table(library: Library, path: Path) -> None:
-    """Write the table as CSV, atomically; empty cells where there is no value, and last the `missing_rows`.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([*table(library), *missing_rows(library)])
-    write_text(path, text.getvalue())
-
-
 def _entry(stages: Sequence[StageRecord], missing: Iterable[str]) -> LibraryEntry:
     def order(stage: StageRecord) -> tuple[int, str, str]:
         names: tuple[str, ...] = ALL_PROPERTIES
         return (names.index(stage.property), stage.slip_system, stage.character)
 
-    return LibraryEntry(potential=stages[0].potential, stages=tuple(sorted(stages, key=order)), missing=tuple(missing))
-
-
-def _row(entry: LibraryEntry) -> dict[str, object]:
-    row: dict[str, object] = dict.fromkeys(COLUMNS)
-    slip_system = next((stage.slip_system for stage in entry.stages if stage.slip_system), "")
-    row |= {
-        "potential_id": entry.potential.id,
-        "element": entry.potential.element,
-        "structure": entry.potential.structure,
-        "family": entry.potential.family,
-        "slip_system": slip_system,
-        "source_status": entry.potential.source_status,
-        "status": entry.status,
-        "reason": "; ".join(_reasons(entry)),
-        "flags": "; ".join(_flags(entry)),
-    }
-    for stage in reversed(entry.stages):  # of several characters, the first is the one in the table
-        if stage.slip_system in ("", slip_system):
-            row |= _columns(stage)
-    return row
-
-
-def _reasons(entry: LibraryEntry) -> list[str]:
-    """Why properties have no value; those that were skipped for want of another one have no reason of their own."""
-    failed = [stage for stage in entry.stages if stage.status == FAILED]
-    reasons = [f"{stage.property}: {stage.failure.reason}" for stage in failed if stage.failure is not None]
-    return reasons + [f"{name}: missing" for name in entry.missing]
-
-
-def _flags(entry: LibraryEntry) -> list[str]:
-    flags = []
-    for stage in entry.stages:
-        if isinstance(stage.result, LatticeResult):
-            ground_state = stage.result.ground_state
-            flags += [f"ground state {ground_state}"] if ground_state not in ("", stage.result.structure) else []
-        elif stage.result is not None:
-            flags += stage.result.flags
-    return flags
-
-
-def _columns(stage: StageRecord) -> dict[str, object]:
-    result = stage.result
-    if isinstance(result, LatticeResult):
-        return _named(result, "a_angstrom", "c_angstrom", "energy_ev_per_atom")
-    if isinstance(result, ElasticResult):
-        return _named(result, "c11_gpa", "c12_gpa", "c13_gpa", "c33_gpa", "c44_gpa")
-    if isinstance(result, GammaSurfaceResult):
-        return _named(result, "gamma_isf_mj_m2", "gamma_usf_mj_m2", "gamma_asf_mj_m2", "gamma_max_mj_m2")
-    if isinstance(result, PeierlsStressResult):
-        return {
-            **_named(result, "peierls_mpa", "peierls_error_mpa"),
-            "peierls_is_upper_bound": result.is_upper_bound,
-            "peierls_atoms": result.atoms,
-        }
-    return {}
-
-
-def _named(result: object, *names: str) -> dict[str, object]:
-    return {name: getattr(result, name) for name in names}
+    ordered = tuple(sorted(stages, key=order))
+    return LibraryEntry(
+        potential=stages[0].potential, stages=ordered, missing=tuple(missing), flags=quality_flags(ordered)
+    )
