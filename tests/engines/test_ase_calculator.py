@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 
 from glideflow.config.engine import EngineSettings
+from glideflow.config.lattice import LatticeSettings
 from glideflow.engines.ase_calculator import AseEngine, calculator_from_path
 from glideflow.engines.registry import engine_for
 from glideflow.errors import EngineError, NonFiniteError, PotentialError
+from glideflow.potentials.bundled import wheel_folder
+from glideflow.potentials.calculator import potential_from_calculator
 from glideflow.potentials.record import Potential
+from glideflow.properties.lattice import relax_lattice
 
 
 def potential(calculator: str, element: str = "Cu") -> Potential:
@@ -59,6 +65,40 @@ def test_stated_ranges_are_found(isolated_tasks: str) -> None:
     with AseEngine().open(EMT_COPPER, atoms) as session:
         session.evaluate(atoms.positions)
         assert 5.0 < session.cutoff_angstrom < 6.0
+
+
+def test_a_range_that_is_given_counts_before_one_that_is_stated_and_one_that_is_measured(isolated_tasks: str) -> None:
+    atoms = bulk("Cu", "fcc", a=3.6)
+    stated = potential(f"{isolated_tasks}:lennard_jones")
+    with AseEngine().open(replace(stated, cutoff_angstrom=7.5), atoms) as session:
+        assert session.cutoff_angstrom == 7.5
+    with AseEngine().open(EMT_COPPER, atoms) as session:  # states nothing before it has evaluated anything
+        assert 5.5 < session.cutoff_angstrom <= 6.25
+        energy = session.evaluate(atoms.positions).energy_ev
+    atoms.calc = EMT()
+    assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-12), "measuring leaves the session as it was"
+
+
+def test_a_calculator_whose_range_is_not_known_says_what_to_give(isolated_tasks: str) -> None:
+    atoms = bulk("Cu", "fcc", a=3.6)
+    for factory, reason in (("gravity", "15 Å apart feel each other"), ("crystals_only", "no molecules")):
+        with AseEngine().open(potential(f"{isolated_tasks}:{factory}"), atoms) as session:
+            with pytest.raises(EngineError, match=reason) as caught:
+                _ = session.cutoff_angstrom
+            assert "--cutoff" in caught.value.next_step
+
+
+def test_the_factory_gets_the_arguments_of_the_potential() -> None:
+    arguments = {"potential": str(wheel_folder() / "Cu_mishin1.eam.alloy")}
+    copper = potential_from_calculator("Cu", "fcc", "ase.calculators.eam:EAM", arguments=arguments)
+    lattice = relax_lattice(AseEngine(), copper, LatticeSettings(compare_structures=False))
+    # Mishin et al., Phys. Rev. B 63, 224106 (2001)
+    assert lattice.a_angstrom == pytest.approx(3.615, abs=2e-4)
+    assert lattice.energy_ev_per_atom == pytest.approx(-3.54, abs=1e-3)
+    assert lattice.cutoff_angstrom == pytest.approx(5.50679)
+    wrong = potential_from_calculator("Cu", "fcc", "ase.calculators.eam:EAM", arguments={"potential": "no such file"})
+    with pytest.raises(PotentialError, match="cannot make an ASE calculator"):
+        AseEngine().open(wrong, bulk("Cu"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from ase import Atoms
@@ -179,3 +179,32 @@ def not_a_number() -> Any:
     from ase.calculators.lj import LennardJones
 
     return LennardJones(epsilon=float("nan"))
+
+
+def gravity() -> Any:
+    """A calculator whose forces have no end and that says nothing of its range."""
+    from ase.calculators.calculator import Calculator
+
+    class Gravity(Calculator):
+        implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+        def calculate(self, *arguments: Any, **keywords: Any) -> None:
+            super().calculate(*arguments, **keywords)
+            vectors = self.atoms.positions[:, None] - self.atoms.positions[None]
+            distances = np.linalg.norm(vectors, axis=-1) + np.eye(len(vectors))
+            self.results = {"energy": -np.sum(1 / distances), "forces": -np.sum(vectors / distances[..., None] ** 3, 1)}
+
+    return Gravity()
+
+
+def crystals_only() -> Any:
+    """A calculator that refuses what has no neighbours, as a trained model may."""
+    from ase.calculators.emt import EMT
+
+    class CrystalsOnly(EMT):
+        def calculate(self, atoms: Any = None, *arguments: Any, **keywords: Any) -> None:
+            if atoms.get_volume() > 1000:
+                raise ValueError("no molecules")
+            super().calculate(atoms, *arguments, **keywords)
+
+    return CrystalsOnly()

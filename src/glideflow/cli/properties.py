@@ -12,22 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glideflow.cli.options import (
-    CalculatorOption,
-    ConfigOption,
-    ElementOption,
-    JsonOption,
+    RUN_PANEL,
     LatticeOption,
-    OutputOption,
-    PairCoeffOption,
-    PairStyleOption,
     PotentialChoice,
-    PotentialOption,
-    SetOption,
+    RunChoice,
     SlipSystemOption,
-    StructureOption,
-    WorkOption,
     chosen_potential,
     settings_from,
+    with_options,
 )
 from glideflow.errors import ConfigurationError, GlideflowError
 from glideflow.job_log import WROTE
@@ -41,23 +33,22 @@ if TYPE_CHECKING:
     from glideflow.records import StageRecord
 
 CharacterOption = Annotated[
-    str, typer.Option("--character", help="Dislocation character, of those of the slip system.")
+    str, typer.Option(help="Dislocation character, of those of the slip system.", rich_help_panel=RUN_PANEL)
 ]
-
-
 ReferenceOption = Annotated[
     Path | None,
     typer.Option(
-        "--reference", help="Record of the peierls command for the same potential; computed first if not given."
+        help="Record of the peierls command for the same potential; computed first if not given.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
-
-
 ElasticOption = Annotated[
-    Path | None, typer.Option("--elastic", help="Record of the elastic command; computed first if not given.")
+    Path | None,
+    typer.Option(help="Record of the elastic command; computed first if not given.", rich_help_panel=RUN_PANEL),
 ]
 GammaOption = Annotated[
-    Path | None, typer.Option("--gamma", help="Record of the gamma command; computed first if not given.")
+    Path | None,
+    typer.Option(help="Record of the gamma command; computed first if not given.", rich_help_panel=RUN_PANEL),
 ]
 
 
@@ -65,272 +56,168 @@ class StageFailedError(GlideflowError):
     """A property could not be computed and there is no file to record that in."""
 
 
+@with_options
 def lattice(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
+    choice: PotentialChoice,
+    run: RunChoice,
 ) -> None:
     """Relaxed lattice constants and energy (on the potential's own zero) of the perfect crystal."""
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
-    _run("lattice", choice, config, overrides, output=output, work=work, as_json=as_json)
+    _run("lattice", choice, run)
 
 
+@with_options
 def elastic(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Elastic constants by central differences of the stress, internal coordinates relaxed."""
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
-    _run("elastic", choice, config, overrides, given={"lattice": lattice}, output=output, work=work, as_json=as_json)
+    _run("elastic", choice, run, given={"lattice": lattice})
 
 
+@with_options
 def gamma(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
     slip_system: SlipSystemOption = None,
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """γ surface of a slip plane, relaxed along its normal.
 
     isf and asf exist for fcc {111} only and are null elsewhere; usf is the maximum along the primary path: from 0 to
     the intrinsic fault for fcc {111}, along the Burgers vector for the others.
     """
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "gamma_surface",
         choice,
-        config,
-        overrides,
+        run,
         given={"lattice": lattice},
         slip_system=slip_system,
-        output=output,
-        work=work,
-        as_json=as_json,
     )
 
 
+@with_options
 def peierls(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
     slip_system: SlipSystemOption = None,
     character: CharacterOption = "edge",
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Peierls stress of a straight dislocation by stress control, with the error of the search."""
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "peierls_stress",
         choice,
-        config,
-        overrides,
+        run,
         given={"lattice": lattice},
         slip_system=slip_system,
         character=character,
-        output=output,
-        work=work,
-        as_json=as_json,
     )
 
 
+@with_options
 def peierls_series(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
     reference: ReferenceOption = None,
     slip_system: SlipSystemOption = None,
     character: CharacterOption = "edge",
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Peierls stress in the limit of large cells, with its whole error; minutes to hours.
 
     Searches in cells of several sizes are fitted as τ∞ + A/H + B/L; further ones with another cut, another start and a
     looser force tolerance say what the value owes to these choices.
     """
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "peierls_series",
         choice,
-        config,
-        overrides,
+        run,
         given={"lattice": lattice, "peierls_stress": reference},
         slip_system=slip_system,
         character=character,
-        output=output,
-        work=work,
-        as_json=as_json,
     )
 
 
+@with_options
 def peierls_paper(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
     slip_system: SlipSystemOption = None,
     character: CharacterOption = "edge",
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Peierls stress by fixed strain steps and LAMMPS' own minimiser, as it is often computed.
 
     The value depends on the minimiser's tolerances: compare it with values of the same protocol, and with the converged
     one of `glideflow peierls`.
     """
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "peierls_paper",
         choice,
-        config,
-        overrides,
+        run,
         given={"lattice": lattice},
         slip_system=slip_system,
         character=character,
-        output=output,
-        work=work,
-        as_json=as_json,
     )
 
 
+@with_options
 def peierls_nabarro(
-    potential: PotentialOption = None,
-    element: ElementOption = None,
-    structure: StructureOption = None,
-    pair_style: PairStyleOption = None,
-    pair_coeff: PairCoeffOption = None,
-    calculator: CalculatorOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    choice: PotentialChoice,
+    run: RunChoice,
     lattice: LatticeOption = None,
     elastic: ElasticOption = None,
     gamma: GammaOption = None,
     slip_system: SlipSystemOption = None,
     character: CharacterOption = "edge",
-    output: OutputOption = None,
-    work: WorkOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Peierls stress by Peierls-Nabarro models, from elastic constants and γ surface alone; within a second.
 
     A baseline to compare with the atomistic value of `glideflow peierls`: usually right within a factor of a few, and
     off by orders of magnitude where the core is narrow.
     """
-    choice = _choice(potential, element, structure, pair_style, pair_coeff, calculator)
     _run(
         "peierls_nabarro",
         choice,
-        config,
-        overrides,
+        run,
         given={"lattice": lattice, "elastic": elastic, "gamma_surface": gamma},
         slip_system=slip_system,
         character=character,
-        output=output,
-        work=work,
-        as_json=as_json,
-    )
-
-
-def _choice(
-    potential: str | None,
-    element: str | None,
-    structure: str | None,
-    pair_style: str | None,
-    pair_coeff: list[str] | None,
-    calculator: str | None,
-) -> PotentialChoice:
-    return PotentialChoice(
-        potential=potential,
-        element=element,
-        structure=structure,
-        pair_style=pair_style,
-        pair_coeff=pair_coeff,
-        calculator=calculator,
     )
 
 
 def _run(
     name: Property,
     choice: PotentialChoice,
-    config: Path | None,
-    overrides: list[str] | None,
+    run: RunChoice,
     *,
     given: Mapping[Property, Path | None] | None = None,
     slip_system: str | None = None,
     character: str = "",
-    output: Path | None,
-    work: Path | None,
-    as_json: bool,
 ) -> None:
     """Compute a property (and what it needs before it, if need be), write its record, print it."""
     from glideflow.cli.display import progress_display
     from glideflow.property_specs import PROPERTIES
     from glideflow.stages import refuse_character
 
-    settings = settings_from(config, overrides)
+    settings = settings_from(run.config, run.overrides)
     potential = chosen_potential(choice, settings)
     on_system = "slip_system" in PROPERTIES[name].labels
     system = _slip_system(settings, potential, slip_system) if on_system else None
     refuse_character(name, system, character)
     computation = _Computation(potential, settings, system, character)
-    if output is not None:
-        _refuse_unwritable(output)
+    if run.output is not None:
+        _refuse_unwritable(run.output)
     with progress_display() as progress:
         upstream = computation.upstream(name, given or {}, progress)
-        stage = computation.stage(name, upstream, work, progress)
-    if output is not None:
+        stage = computation.stage(name, upstream, run.work, progress)
+    if run.output is not None:
         from glideflow.storage import write_record
 
-        write_record(output, stage)
-    _report(stage, next((record for record in upstream if record.property == "lattice"), None), output, as_json)
+        write_record(run.output, stage)
+    base = next((record for record in upstream if record.property == "lattice"), None)
+    _report(stage, base, run.output, run.as_json)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from glideflow.crystals.lattices import reference_crystal
 from glideflow.engines.protocol import Evaluation, FloatArray, checked
-from glideflow.errors import EngineError, PotentialError
+from glideflow.engines.range_probe import measured_range
+from glideflow.errors import EngineError, GlideflowError, PotentialError
+from glideflow.potentials.calculator import factory_arguments
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from glideflow.potentials.record import Potential
 
-_DEFAULT_CUTOFF_ANGSTROM = 6.0
-_CUTOFF_NAMES = ("cutoff", "rcut", "rcut2", "rc")
+_CUTOFF_NAMES: Final = ("cutoff", "rcut", "rcut2", "rc")
+_VACUUM_ANGSTROM: Final = 40.0
 
 
 class AseEngine:
-    """Adapter of ASE calculators: ``potential.calculator`` names a factory as ``module:factory``."""
+    """Adapter of ASE calculators: ``potential.calculator`` names a factory as ``module:factory``.
+
+    The factory is called in this process, with the arguments of the potential.
+    """
 
     name = "ase"
 
@@ -34,7 +42,8 @@ class AseEngine:
 
     def open(self, potential: Potential, atoms: Atoms) -> AseSession:
         """Start a session; see `glideflow.engines.protocol.Engine.open`."""
-        return AseSession(calculator_from_path(potential.calculator), potential, atoms)
+        calculator = calculator_from_path(potential.calculator, factory_arguments(potential))
+        return AseSession(calculator, potential, atoms)
 
 
 class AseSession:
@@ -45,6 +54,8 @@ class AseSession:
         self._atoms: Any = atoms.copy()  # type: ignore[no-untyped-call]
         self._atoms.set_chemical_symbols([potential.element] * len(atoms))
         self._atoms.calc = calculator
+        self._element = potential.element
+        self._given_cutoff_angstrom = potential.cutoff_angstrom
         self._evaluations = 0
 
     @property
@@ -52,17 +63,17 @@ class AseSession:
         """Number of evaluations made."""
         return self._evaluations
 
-    @property
+    @functools.cached_property
     def cutoff_angstrom(self) -> float:
-        """Range that the calculator states, as an attribute or a parameter under one of the usual names.
+        """Range of the calculator: the one given with the potential, else the one it states, else a measured one.
 
-        Where it states none, 6 Å are assumed: give such a calculator an attribute ``cutoff`` if its range is longer,
-        as that of message-passing networks is, since rigid blocks take their thickness from here.
+        A calculator states it as an attribute or a parameter under one of the usual names (``cutoff``, ``rcut``,
+        ``rcut2``, ``rc``). See `glideflow.engines.range_probe.measured_range` for how it is measured.
+
+        Raises:
+            EngineError: it is neither given nor stated, and cannot be measured.
         """
-        calculator = self._atoms.calc
-        stated = getattr(calculator, "parameters", None) or {}
-        values = [getattr(calculator, name, stated.get(name)) for name in _CUTOFF_NAMES]
-        return next((float(v) for v in values if isinstance(v, int | float) and v > 0), _DEFAULT_CUTOFF_ANGSTROM)
+        return self._given_cutoff_angstrom or self._stated_cutoff_angstrom() or self._measured_cutoff_angstrom()
 
     def evaluate(self, positions_angstrom: FloatArray, cell_angstrom: FloatArray | None = None) -> Evaluation:
         """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`.
@@ -96,6 +107,35 @@ class AseSession:
     ) -> None:
         self.close()
 
+    def _stated_cutoff_angstrom(self) -> float:
+        """What the calculator says, or 0."""
+        calculator = self._atoms.calc
+        stated = getattr(calculator, "parameters", None) or {}
+        values = [getattr(calculator, name, stated.get(name)) for name in _CUTOFF_NAMES]
+        return next((float(v) for v in values if isinstance(v, int | float) and v > 0), 0.0)
+
+    def _measured_cutoff_angstrom(self) -> float:
+        spacing = reference_crystal(self._element, "fcc").nearest_neighbour_angstrom
+        try:
+            return measured_range(self._forces_in_vacuum, spacing)
+        except GlideflowError:
+            raise
+        except Exception as error:
+            raise EngineError(
+                f"{self._label}: its range could not be measured: {error}",
+                expected="a calculator that evaluates a few atoms in empty space, or states its range",
+                next_step="state the range: --cutoff on the command line, `cutoff` in the manifest",
+            ) from error
+
+    def _forces_in_vacuum(self, positions_angstrom: FloatArray) -> FloatArray:
+        """(N, 3) forces on atoms of the element far from any image, for calculators that know periodic cells only."""
+        from ase import Atoms
+
+        cell = np.ptp(positions_angstrom, axis=0) + _VACUUM_ANGSTROM
+        cluster: Any = Atoms([self._element] * len(positions_angstrom), positions_angstrom, cell=cell, pbc=True)
+        cluster.calc = self._atoms.calc
+        return np.array(cluster.get_forces(), dtype=float)
+
     def _read(self) -> Evaluation:
         periodic = bool(self._atoms.pbc.all())
         stress = self._atoms.get_stress(voigt=False) if periodic else np.zeros((3, 3))
@@ -106,8 +146,12 @@ class AseSession:
         )
 
 
-def calculator_from_path(path: str) -> Any:  # noqa: ANN401 - ASE is untyped
+def calculator_from_path(path: str, arguments: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - ASE is untyped
     """Make the calculator that ``module:factory`` returns.
+
+    Args:
+        path: import path of the factory.
+        arguments: its keyword arguments.
 
     Raises:
         PotentialError: the module or the factory does not exist, or the factory fails.
@@ -116,10 +160,10 @@ def calculator_from_path(path: str) -> Any:  # noqa: ANN401 - ASE is untyped
     try:
         if not separator:
             raise AttributeError("no ':' between module and factory")
-        return getattr(importlib.import_module(module_name), factory_name)()
+        return getattr(importlib.import_module(module_name), factory_name)(**(arguments or {}))
     except Exception as error:
         raise PotentialError(
             f"cannot make an ASE calculator from {path!r}: {error}",
-            expected="'module:factory' of a callable without arguments that returns an ASE calculator",
-            next_step="install the module, or write a small factory that sets the calculator up",
+            expected="'module:factory' of a callable that returns an ASE calculator",
+            next_step="install the module, correct the arguments, or write a small factory that sets the calculator up",
         ) from error

@@ -12,11 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from glideflow.config.potentials import Element
 from glideflow.config.yaml_text import YAML_ERRORS, construct, shortened
 from glideflow.errors import PotentialError
+from glideflow.potentials.calculator import ARGUMENT_PATTERN, CALCULATOR_PATTERN, Scalar, arguments_text
 from glideflow.potentials.identifiers import ID_PATTERN, MAX_ID_CHARACTERS, NATIVE_STRUCTURES
 from glideflow.potentials.listing import Skipped, SourceListing
 from glideflow.potentials.record import Potential, PotentialFile, SourceStatus, Structure
@@ -27,7 +39,6 @@ MAX_MANIFEST_BYTES: Final = 64 * 2**20
 MAX_DEPTH: Final = 50
 
 _STYLE_PATTERN: Final = r"^[A-Za-z0-9_./ +-]+$"
-_CALCULATOR_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 _COEFFICIENTS_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*/ +-]+")
 """What may reach LAMMPS' parser: no quotes, variables, continuation or comment characters, no line breaks."""
 
@@ -41,6 +52,7 @@ def _inside(path: str) -> str:
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=MAX_ID_CHARACTERS)]
 InnerPath = Annotated[str, Field(max_length=255), AfterValidator(_inside)]
+Argument = StrictStr | StrictBool | StrictInt | StrictFloat | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -120,9 +132,10 @@ class Entry(_WithFiles):
 
     element: Element
     structure: Structure
-    calculator: Annotated[str, Field(pattern=_CALCULATOR_PATTERN, max_length=200)] | None = None
+    calculator: Annotated[str, Field(pattern=CALCULATOR_PATTERN, max_length=200)] | None = None
+    arguments: dict[Annotated[str, Field(pattern=ARGUMENT_PATTERN, max_length=100)], Argument] = {}
     family_primary: bool = False
-    cutoff: float | None = None
+    cutoff: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
     extracted: str = ""
     source: Origin = Origin()
 
@@ -132,7 +145,26 @@ class Entry(_WithFiles):
             raise ValueError("either `pair_style` with `pair_coeff`, or `calculator`")
         if self.pair_style is not None and not self.files:
             raise ValueError("`files`: at least one parameter file for `pair_style`")
+        if self.arguments and self.calculator is None:
+            raise ValueError("`arguments`: only for a `calculator`")
+        self.calculator_arguments()
         return self
+
+    def calculator_arguments(self) -> str:
+        """Arguments of the calculator as the record holds them, with ``{0}``, ``{1}``, ... for the files.
+
+        Raises:
+            ValueError: a value names a file that is not listed.
+        """
+        return arguments_text({key: self._argument(key, value) for key, value in self.arguments.items()})
+
+    def _argument(self, key: str, value: Scalar) -> Scalar:
+        if not isinstance(value, str) or not value.startswith("{"):
+            return value
+        name = value.removeprefix("{dir}/")
+        if name not in self.files:
+            raise ValueError(f"`arguments`: {key} is {{dir}}/NAME of one of `files`, found {value!r:.80}")
+        return f"{{{self.files.index(name)}}}"
 
 
 class MachineLearnedEntry(_WithFiles):
@@ -334,6 +366,8 @@ def _potential(entry: Entry, folder: Path, default_source: str) -> Potential:
         pair_style=entry.pair_style or "",
         pair_coeff=entry.placeholders() if entry.pair_style else (),
         calculator=entry.calculator or "",
+        calculator_arguments=entry.calculator_arguments(),
+        cutoff_angstrom=(entry.cutoff or 0.0) if entry.calculator else 0.0,
         files=_files(entry, folder),
         family=entry.family,
         family_primary=entry.family_primary,

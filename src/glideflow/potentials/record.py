@@ -41,6 +41,11 @@ class Potential:
         pair_coeff: arguments of each ``pair_coeff`` command with one atom type, file names given as
             the ``{0}``, ``{1}``, ... of ``files``, e.g. ``("* * {0} Cu",)``.
         calculator: ``module:factory`` of an ASE calculator, for the ``ase`` engine.
+        calculator_arguments: keyword arguments of the factory as a JSON object with sorted keys; a value ``{0}``,
+            ``{1}``, ... stands for the path of one of ``files``. Empty if there are none.
+        calculator_sha256: digest of the code of the factory's package, filled in when a run is resolved.
+        cutoff_angstrom: range of the calculator in Å where it is given; 0 leaves it to the calculator or to a
+            measurement.
         files: parameter files in the order in which ``pair_coeff`` names them.
         family: name shared by retabulations and near-copies of one parametrisation.
         family_primary: whether this entry stands for its family.
@@ -60,6 +65,9 @@ class Potential:
     pair_style: str = ""
     pair_coeff: tuple[str, ...] = ()
     calculator: str = ""
+    calculator_arguments: str = ""
+    calculator_sha256: str = ""
+    cutoff_angstrom: float = 0.0
     files: tuple[PotentialFile, ...] = ()
     family: str = ""
     family_primary: bool = True
@@ -73,9 +81,12 @@ class Potential:
 
     @property
     def content_sha256(self) -> str:
-        """Digest of everything that decides the forces: engine, styles, coefficients, file contents."""
+        """Digest of everything that decides the forces: engine, styles, coefficients, calculator, file contents."""
         digest = hashlib.sha256()
-        for part in (self.engine, self.pair_style, *self.pair_coeff, self.calculator, self.element):
+        parts = [self.engine, self.pair_style, *self.pair_coeff, self.calculator, self.element]
+        if self.engine == "ase":
+            parts += [self.calculator_arguments, self.calculator_sha256, f"{self.cutoff_angstrom:g}"]
+        for part in parts:
             digest.update(part.encode() + b"\0")
         for file in self.files:
             digest.update((file.sha256 or file_sha256(file.path)).encode() + b"\0")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from glideflow.config.potentials import PotentialSelection, PotentialsSettings
 from glideflow.errors import ConfigurationError
+from glideflow.potentials.calculator import with_factory
 from glideflow.potentials.identifiers import did_you_mean
 from glideflow.potentials.listing import Skipped
 from glideflow.potentials.record import Potential, file_sha256
@@ -113,16 +114,16 @@ def select(catalogue: Catalogue, selection: PotentialSelection) -> tuple[Potenti
 
 
 def with_digests(potential: Potential) -> Potential:
-    """The potential with a digest for every file, that of its content where its source gives none.
+    """The potential with a digest for every file, that of its content where its source gives none, and for its code.
 
     Raises:
-        PotentialError: a file is missing or cannot be read.
+        PotentialError: a file is missing or cannot be read, or the module of a calculator cannot be found.
     """
     files = tuple(
         file if file.sha256 and file.path.is_file() else replace(file, sha256=file_sha256(file.path))
         for file in potential.files
     )
-    return replace(potential, files=files)
+    return with_factory(replace(potential, files=files))
 
 
 def _stages(catalogue: Catalogue, selection: PotentialSelection) -> Iterator[tuple[str, list[Potential]]]:
