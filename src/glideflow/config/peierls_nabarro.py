@@ -23,5 +23,5 @@ class PeierlsNabarroSettings(Section):
     the glide plane (fcc b/2, bcc b/3, hcp b), or a number in Burgers vectors. It decides the result."""
     tolerance: float = Field(default=1e-11, gt=0, le=1e-6)
     """Largest force per area of what counts as an equilibrium, relative to the energy factor."""
-    max_steps: int = Field(default=200, ge=20, le=100_000)
+    max_steps: int = Field(default=120, ge=20, le=100_000)
     """Steps along the branch of equilibria after which a core that has not moved on by one row is given up."""

@@ -84,43 +84,52 @@ class DisregistryModel:
             gradient=self.gradient[chosen],
         )
 
-    def misfit(self, disregistry: FloatArray) -> FloatArray:
-        """(B, n) misfit energy at the nodes of a (B, n, c) disregistry."""
-        phase = disregistry @ self.wavevectors.transpose(0, 2, 1)
-        return np.asarray(np.cos(phase) @ self.cosine[..., None] + np.sin(phase) @ self.sine[..., None])[..., 0]
+    def profile(self, state: FloatArray) -> FloatArray:
+        """(B, n, c) disregistry of (B, n c) or, with anything behind it, (B, n c + 1) states."""
+        flat = state[:, : self.nodes * self.components]
+        return flat.reshape(self.size, self.nodes, self.components)
 
-    def misfit_derivatives(self, disregistry: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(B, n, c) gradient and (B, n, c, c) Hessian of the misfit energy."""
+    def misfit(self, disregistry: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(B, n) misfit energy at the nodes, its (B, n, c) gradient and (B, n, c, c) Hessian.
+
+        Args:
+            disregistry: (B, n, c); any number of points instead of the nodes will do.
+        """
         phase = disregistry @ self.wavevectors.transpose(0, 2, 1)  # (B, n, G)
-        cosine, sine = np.cos(phase), np.sin(phase)
-        first = sine * -self.cosine[:, None] + cosine * self.sine[:, None]
-        second = -(cosine * self.cosine[:, None] + sine * self.sine[:, None])
-        products = self.wavevectors[..., :, None] * self.wavevectors[..., None, :]  # (B, G, c, c)
-        flat = products.reshape(*products.shape[:2], -1)
-        return first @ self.wavevectors, (second @ flat).reshape(*disregistry.shape, self.components)
+        waves = self._amplitude[:, None] * np.exp(1j * phase)
+        flat = self._products.reshape(*self._products.shape[:2], -1)
+        second = -(waves.real @ flat).reshape(*disregistry.shape, self.components)
+        return waves.real.sum(axis=2), -waves.imag @ self.wavevectors, second
 
-    def energy(self, disregistry: FloatArray) -> FloatArray:
-        """(B,) energy per length of line without load."""
-        periodic = disregistry - self.secular
-        elastic = 0.5 * np.sum(periodic * self._elastic_force(periodic), axis=(1, 2))
-        return np.asarray((elastic + self.misfit(disregistry).sum(axis=1)) * self.spacing)
+    @cached_property
+    def _amplitude(self) -> NDArray[np.complex128]:
+        """(B, G) complex amplitudes: γ is the real part of their sum of plane waves."""
+        return np.asarray(self.cosine - 1j * self.sine)
 
-    def force(self, disregistry: FloatArray, stress: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(B, n c) gradient of the energy per node under load, and (B, n c, n c) Hessian.
+    @cached_property
+    def _products(self) -> FloatArray:
+        """(B or 1, G, c, c) products of the components of each wave vector."""
+        return np.asarray(self.wavevectors[..., :, None] * self.wavevectors[..., None, :])
+
+    def energy(self, disregistry: FloatArray, stress: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(B,) energy per length of line and node spacing, (B, n c) gradient and (B, n c, n c) Hessian.
 
         Args:
             disregistry: (B, n, c).
             stress: (B,) resolved shear stress.
         """
-        first, second = self.misfit_derivatives(disregistry)
-        gradient = self._elastic_force(disregistry - self.secular) + first
-        gradient = gradient - stress[:, None, None] * self.direction[:, None]
+        misfit, first, second = self.misfit(disregistry)
+        periodic = disregistry - self.secular
+        elastic = self._elastic_force(periodic)
+        load = stress[:, None, None] * self.direction[:, None]
+        energy = np.sum(0.5 * periodic * elastic - load * disregistry, axis=(1, 2)) + misfit.sum(axis=1)
+        gradient = elastic + first - load
         count = self.nodes * self.components
         shape = (self.size, self.nodes, self.components, self.nodes, self.components)
         hessian = self.elastic_hessian.copy().reshape(shape)
         diagonal = np.arange(self.nodes)
         hessian[:, diagonal, :, diagonal, :] += second.transpose(1, 0, 2, 3)
-        return gradient.reshape(self.size, count), hessian.reshape(self.size, count, count)
+        return energy, gradient.reshape(self.size, count), hessian.reshape(self.size, count, count)
 
     @cached_property
     def secular(self) -> FloatArray:
@@ -172,8 +181,15 @@ def energy_factor(model: DisregistryModel) -> FloatArray:
 def slopes_along_burgers(model: DisregistryModel, points: int = 360) -> FloatArray:
     """(B, points) slope of the misfit energy along the Burgers vector, from 0 to b, b left out."""
     fraction = np.arange(points) / points
-    slopes, _ = model.misfit_derivatives(fraction[:, None] * model.burgers[:, None])
+    _, slopes, _ = model.misfit(fraction[:, None] * model.burgers[:, None])
     return np.asarray(np.einsum("bpc,bc->bp", slopes, model.direction))
+
+
+def moved_on(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
+    """(B, n, c) disregistry that has glided by one node under a positive stress: to lower x."""
+    ahead = np.roll(disregistry, -1, axis=1)
+    ahead[:, -1] += model.burgers
+    return ahead
 
 
 def core_position(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
@@ -181,42 +197,55 @@ def core_position(model: DisregistryModel, disregistry: FloatArray) -> FloatArra
 
     A homogeneous disregistry does not change it.
     """
-    ahead = np.roll(disregistry, -1, axis=1)
-    ahead[:, -1] += model.burgers
-    density = np.einsum("bic,bc->bi", ahead - disregistry, model.direction)
+    density = np.einsum("bic,bc->bi", moved_on(model, disregistry) - disregistry, model.direction)
     angle = 2 * np.pi * (np.arange(model.nodes) + 0.5) / model.nodes
     return np.asarray(np.angle(density @ np.exp(1j * angle)) * model.nodes / (2 * np.pi) % model.nodes)
 
 
+def glided(model: DisregistryModel, start: FloatArray, disregistry: FloatArray) -> FloatArray:
+    """(B,) distance in nodes that cores have glided in the sense in which a positive stress drives them, to lower x."""
+    moved = core_position(model, start) - core_position(model, disregistry)
+    return np.asarray((moved + model.nodes / 2) % model.nodes - model.nodes / 2)
+
+
 def relax(
-    model: DisregistryModel, start: FloatArray, *, held: bool = False, tolerance: float = 1e-7, iterations: int = 200
+    model: DisregistryModel,
+    start: FloatArray,
+    *,
+    stress: FloatArray | None = None,
+    held: bool = False,
+    farthest: float = np.inf,
+    tolerance: float = 1e-7,
+    iterations: int = 200,
 ) -> FloatArray:
-    """(B, n, c) disregistry of lowest energy near a start, without load.
+    """(B, n, c) disregistry of lowest energy near a start.
 
     Newton steps with a multiple of unity added to the Hessian wherever the energy would rise (Levenberg).
 
     Args:
         model: the dislocations.
         start: (B, n, c) disregistry, its core near the middle of the period.
+        stress: (B,) resolved shear stress, none by default.
         held: whether the first harmonic of the disregistry, and with it the core position, is kept: a core that is
             hardly pinned would otherwise drift for long.
+        farthest: distance in nodes; when every core has moved farther, they are on the run and left alone.
         tolerance: largest force per node, in the model's units of stress.
         iterations: largest number of steps.
     """
-    disregistry = np.array(start, dtype=float)
+    disregistry, load = np.array(start, dtype=float), np.zeros(model.size) if stress is None else stress
     hold = hold_row(model) if held else np.zeros((model.size, model.nodes * model.components))
     damping = np.full(model.size, 0.1 * np.abs(model.energy_tensor).max() / model.spacing.min())
-    energy = model.energy(disregistry)
+    energy, gradient, hessian = model.energy(disregistry, load)
     for _ in range(iterations):
-        gradient, hessian = model.force(disregistry, np.zeros(model.size))
         step, residual = _held_step(gradient, hessian, hold, damping)
-        if np.all(residual < tolerance):
+        if np.all(residual < tolerance) or np.all(np.abs(glided(model, start, disregistry)) > farthest):
             break
         trial = disregistry + step.reshape(disregistry.shape)
-        trial_energy = model.energy(trial)
-        better = trial_energy <= energy + 1e-13 * np.abs(energy)
-        disregistry[better], energy[better] = trial[better], trial_energy[better]
-        damping = np.where(better, damping / 4, damping * 4)
+        new = model.energy(trial, load)
+        better = new[0] <= energy + 1e-13 * np.abs(energy)
+        disregistry[better] = trial[better]
+        energy[better], gradient[better], hessian[better] = (part[better] for part in new)
+        damping = np.where(better, damping / 6, damping * 4)
     return disregistry
 
 

@@ -14,9 +14,10 @@ from glideflow.properties.disregistry import (
     BoolArray,
     DisregistryModel,
     FloatArray,
-    core_position,
     energy_factor,
+    glided,
     hold_row,
+    moved_on,
     slopes_along_burgers,
 )
 
@@ -29,6 +30,8 @@ _SMALLEST_STEP = 1e-4
 _LARGEST_TURN = 0.6
 """Least cosine of the angle between successive directions of the branch."""
 _REFINEMENTS = 3
+_SHORTEST_LOOP = 12
+"""Points of the shortest branch that is taken for a closed one."""
 _SAME_DISREGISTRY = 1e-3
 """Of a Burgers vector."""
 
@@ -61,7 +64,7 @@ class Branch:
     solves: NDArray[np.int64]
 
 
-def follow(model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1e-11, max_steps: int = 400) -> Branch:
+def follow(model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1e-11, max_steps: int = 120) -> Branch:
     """Follow the equilibria of each dislocation until its core has moved on by one node.
 
     Args:
@@ -79,7 +82,7 @@ def follow(model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1
 
 
 @dataclass
-class _Points:
+class Points:
     """Points on the branches.
 
     Attributes:
@@ -92,25 +95,29 @@ class _Points:
 
     @property
     def stress(self) -> FloatArray:
+        """(B,) stress."""
         return self.state[:, -1]
 
     @property
     def slope(self) -> FloatArray:
-        """Derivative of the stress along the branch."""
+        """(B,) derivative of the stress along the branch."""
         return self.tangent[:, -1]
 
-    def take(self, chosen: BoolArray) -> _Points:
-        return _Points(self.state[chosen], self.tangent[chosen])
+    def take(self, chosen: BoolArray) -> Points:
+        """Some of the points."""
+        return Points(self.state[chosen], self.tangent[chosen])
 
-    def put(self, chosen: BoolArray, other: _Points) -> None:
+    def put(self, chosen: BoolArray, other: Points) -> None:
+        """Replace some of the points."""
         self.state[chosen], self.tangent[chosen] = other.state, other.tangent
 
-    def copy(self) -> _Points:
-        return _Points(self.state.copy(), self.tangent.copy())
+    def copy(self) -> Points:
+        """The same points, independent of these."""
+        return Points(self.state.copy(), self.tangent.copy())
 
 
 @dataclass
-class _Corrector:
+class Corrector:
     """Newton's method for equilibria on a hyperplane across the branch."""
 
     model: DisregistryModel
@@ -137,7 +144,7 @@ class _Corrector:
 
     def correct(
         self, start: FloatArray, row: FloatArray, target: FloatArray, chosen: BoolArray
-    ) -> tuple[_Points, BoolArray, int]:
+    ) -> tuple[Points, BoolArray, int]:
         """Equilibria with ``row · state = target`` near a start, whether they were found, and Newton steps made.
 
         The tangents are normalised in the metric and point to where ``row · state`` grows.
@@ -153,15 +160,14 @@ class _Corrector:
             state = state + np.where(found[:, None], 0.0, solution[..., 0])
         tangent = np.asarray(solution[..., 1], dtype=float)
         length = np.sqrt(np.sum(self.row(tangent, chosen) * tangent, axis=1, keepdims=True))
-        return _Points(state, tangent / length), found, made
+        return Points(state, tangent / length), found, made
 
     def _bordered(
         self, model: DisregistryModel, state: FloatArray, row: FloatArray, target: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """(B', n c + 1, n c + 1) matrix and (B', n c + 1, 2) right-hand sides for Newton's step and the tangent."""
         count = model.nodes * model.components
-        disregistry = state[:, :-1].reshape(model.size, model.nodes, model.components)
-        gradient, hessian = model.force(disregistry, state[:, -1])
+        _, gradient, hessian = model.energy(model.profile(state), state[:, -1])
         matrix = np.zeros((model.size, count + 1, count + 1))
         matrix[:, :count, :count] = hessian
         matrix[:, :count, count] = -np.tile(model.direction, model.nodes)
@@ -178,17 +184,17 @@ class _Corrector:
         return np.asarray((force < self.tolerance) & (off < 1e-8))
 
 
-class _Extremum:
+class Extremum:
     """Where the stress is largest (sign +1) or smallest (-1) on each branch, so far between two points of it."""
 
-    def __init__(self, sign: float, points: _Points) -> None:
+    def __init__(self, sign: float, points: Points) -> None:
         self._sign = sign
         self._left = points.copy()
         self._bracket = np.zeros((len(points.state), 2, 3))  # of both ends: distance from the left one, value, slope
         self._where = np.zeros(len(points.state))
         self._best = sign * points.stress
 
-    def see(self, chosen: BoolArray, left: _Points, right: _Points, step: FloatArray, turn: FloatArray) -> None:
+    def see(self, chosen: BoolArray, left: Points, right: Points, step: FloatArray, turn: FloatArray) -> None:
         """Take note of an accepted step of the chosen branches; ``turn`` is the cosine between its tangents."""
         bracket = np.stack(
             [
@@ -203,7 +209,7 @@ class _Extremum:
         self._best[index], self._where[index], self._bracket[index] = value[better], where[better], bracket[better]
         self._left.state[index], self._left.tangent[index] = left.state[better], left.tangent[better]
 
-    def refined(self, corrector: _Corrector) -> _Points:
+    def refined(self, corrector: Corrector) -> Points:
         """The points of the branches where the stress does not change: Hermite interpolation, the bracket shrinking."""
         everything = np.ones(len(self._where), dtype=bool)
         row = corrector.row(self._left.tangent, everything)
@@ -240,16 +246,15 @@ class _Walker:
 
     def __init__(self, model: DisregistryModel, relaxed: FloatArray, tolerance: float) -> None:
         self._model = model
-        self._corrector = _Corrector(model, tolerance)
+        self._corrector = Corrector(model, tolerance)
         everything = np.ones(model.size, dtype=bool)
         row = np.append(hold_row(model), np.zeros((model.size, 1)), axis=1)
         start = np.append(relaxed.reshape(model.size, -1), np.zeros((model.size, 1)), axis=1)
         self._points, self.active, _ = self._corrector.correct(start, row, np.sum(row * start, axis=1), everything)
         self._first = self._points.copy()
-        self._origin = self._position(self._points.state, everything)
         self._glided = np.zeros(model.size)
-        self._extrema = [_Extremum(sign, self._points) for sign in (1.0, -1.0)]
-        self._largest_step = _row_step(model, relaxed) / _STEPS_PER_ROW
+        self._extrema = [Extremum(sign, self._points) for sign in (1.0, -1.0)]
+        self._largest_step = row_step(model, relaxed) / _STEPS_PER_ROW
         self._step = self._largest_step / 2
         self._before = self._points.copy()
         self._complete = np.zeros(model.size, dtype=bool)
@@ -269,47 +274,49 @@ class _Walker:
         self._accept(accepted, left.take(good), right.take(good), size[good], turn[good])
         self._step[chosen] = np.where(good, size * (1.5 if made <= _EASY else 1.0), size / 2)
         self._step = np.minimum(self._step, self._largest_step)
-        self.active &= ~self._complete & (self._step > _SMALLEST_STEP * self._largest_step)
+        self.active &= ~self._complete & ~self._looped() & (self._step > _SMALLEST_STEP * self._largest_step)
 
     def branch(self) -> Branch:
         """What was met."""
         peak, trough = (extremum.refined(self._corrector) for extremum in self._extrema)
-        glided, stress = (np.array(column) for column in zip(*self._path, strict=True))
-        shape = (self._model.size, self._model.nodes, self._model.components)
+        distance, stress = (np.array(column) for column in zip(*self._path, strict=True))
         return Branch(
-            unloaded=self._first.state[:, :-1].reshape(shape),
+            unloaded=self._model.profile(self._first.state),
             forward=peak.stress,
             reverse=-trough.stress,
-            at_peak=peak.state[:, :-1].reshape(shape),
-            glided=glided,
+            at_peak=self._model.profile(peak.state),
+            glided=distance,
             stress=stress,
             complete=self._complete,
             periodic=self._complete & self._is_periodic(),
             solves=self._corrector.solves,
         )
 
-    def _accept(self, accepted: BoolArray, left: _Points, right: _Points, size: FloatArray, turn: FloatArray) -> None:
+    def _accept(self, accepted: BoolArray, left: Points, right: Points, size: FloatArray, turn: FloatArray) -> None:
         for extremum in self._extrema:
             extremum.see(accepted, left, right, size, turn)
         self._before.put(accepted, left)
         self._points.put(accepted, right)
-        half = self._model.nodes / 2
-        moved = self._origin[accepted] - self._position(right.state, accepted)
-        self._glided[accepted] = (moved + half) % self._model.nodes - half
+        self._glided[accepted] = self._distance(right.state, accepted)
         self._complete |= self._glided >= 1.0
         fresh = np.where(accepted, 1.0, np.nan)
         self._path.append((self._glided * fresh, self._points.stress * fresh))
 
-    def _position(self, state: FloatArray, chosen: BoolArray) -> FloatArray:
+    def _looped(self) -> BoolArray:
+        """Whether a branch has come back to its first point: it goes round in circles, and never to the next node."""
+        away = self._points.state[:, :-1] - self._first.state[:, :-1]
+        near = np.linalg.norm(away, axis=1) < self._largest_step / 2
+        ahead = np.sum(self._points.tangent[:, :-1] * self._first.tangent[:, :-1], axis=1) > 0
+        return np.asarray(near & ahead & (len(self._path) > _SHORTEST_LOOP))
+
+    def _distance(self, state: FloatArray, chosen: BoolArray) -> FloatArray:
         model = self._model.take(chosen)
-        return core_position(model, state[:, :-1].reshape(model.size, model.nodes, model.components))
+        return glided(model, model.profile(self._first.state[chosen]), model.profile(state))
 
     def _is_periodic(self) -> BoolArray:
         """Whether the first point, moved on by one node, lies on the last step of its branch."""
-        shape = (self._model.size, self._model.nodes, self._model.components)
-        ahead = np.roll(self._first.state[:, :-1].reshape(shape), -1, axis=1)
-        ahead[:, -1] += self._model.burgers
-        wanted = np.append(ahead.reshape(shape[0], -1), self._first.stress[:, None], axis=1)
+        ahead = moved_on(self._model, self._model.profile(self._first.state))
+        wanted = np.append(ahead.reshape(self._model.size, -1), self._first.stress[:, None], axis=1)
         everything = np.ones(self._model.size, dtype=bool)
         row = self._corrector.row(self._before.tangent, everything)
         target = np.sum(row * wanted, axis=1)
@@ -318,8 +325,7 @@ class _Walker:
         return np.asarray(off < _SAME_DISREGISTRY * np.linalg.norm(self._model.burgers, axis=1))
 
 
-def _row_step(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
+def row_step(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:
     """(B,) length of the way of a rigid disregistry that moves by one node."""
-    ahead = np.roll(disregistry, -1, axis=1)
-    ahead[:, -1] += model.burgers
-    return np.asarray(np.linalg.norm((ahead - disregistry).reshape(model.size, -1), axis=1))
+    change = moved_on(model, disregistry) - disregistry
+    return np.asarray(np.linalg.norm(change.reshape(model.size, -1), axis=1))

@@ -230,8 +230,8 @@ def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, contin
     return SemidiscreteResult(
         model=name,
         peierls_mpa=float(cores.peierls[0]) * mpa,
-        forward_mpa=float(branch.forward[0]) * mpa,
-        reverse_mpa=float(branch.reverse[0]) * mpa,
+        forward_mpa=float(cores.forward[0]) * mpa,
+        reverse_mpa=float(cores.reverse[0]) * mpa,
         x_angstrom=np.asarray((np.arange(model.nodes) - position) * continuum.spacing_angstrom),
         disregistry_angstrom=disregistry,
         width_angstrom=float(cores.width[0]) * b,
@@ -244,12 +244,11 @@ def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, contin
 
 
 def _branch_flags(cores: SemidiscreteCores) -> tuple[str, ...]:
-    flags = []
-    if not cores.branch.complete[0]:
-        flags.append("branch of equilibria lost")
-    elif not cores.branch.periodic[0]:
-        flags.append("core changes as it glides")
-    return tuple(flags)
+    if not cores.glides[0]:
+        return ("not seen to glide",)
+    if not cores.branch.periodic[0]:
+        return ("core changes as it glides",)
+    return ()
 
 
 def _gamma_flags(gamma: GammaSurfaceResult) -> tuple[str, ...]:

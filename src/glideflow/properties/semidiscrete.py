@@ -18,10 +18,12 @@ from glideflow.properties.disregistry import (
     slopes_along_burgers,
 )
 from glideflow.properties.disregistry_branch import Branch, follow
+from glideflow.properties.disregistry_load import load
 from glideflow.properties.peierls_nabarro_closed import half_width
 
 _OFFSET_NODES = 0.25
 """Where the cores are started, from a node: at no place that symmetry makes an equilibrium."""
+_ROUGH = 1e-3
 _FREE_ITERATIONS = 40
 _WIDEST = 0.5
 """Of the period: a core that is wider is none."""
@@ -37,21 +39,30 @@ class SemidiscreteCores:
     """B dislocations, solved.
 
     Attributes:
-        peierls: (B,) Peierls stress, the lower of both directions; NaN where there is no dislocation.
+        forward: (B,) largest stress that holds the core in the positive sense; NaN where there is no dislocation.
+        reverse: (B,) the same in the negative sense, in magnitude.
+        glides: (B,) whether the core was seen to glide beyond these stresses.
         width: (B,) distance between the places where the component along b is b/4 and 3b/4.
         separation: (B,) distance between the outermost maxima of the density, NaN if it has one maximum.
         spread: (B,) whether the core fills the period: there is no dislocation.
         branch: the branches of equilibria.
     """
 
-    peierls: FloatArray
+    forward: FloatArray
+    reverse: FloatArray
+    glides: BoolArray
     width: FloatArray
     separation: FloatArray
     spread: BoolArray
     branch: Branch
 
+    @property
+    def peierls(self) -> FloatArray:
+        """(B,) Peierls stress, the lower of both senses."""
+        return np.minimum(self.forward, self.reverse)
 
-def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max_steps: int = 400) -> SemidiscreteCores:
+
+def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max_steps: int = 120) -> SemidiscreteCores:
     """Unloaded cores of lowest energy, and the stresses that move them.
 
     Args:
@@ -63,8 +74,31 @@ def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max
     width, separation = core_widths(model, cores)
     spread = ~(width < _WIDEST * model.nodes * model.spacing)
     branch = follow(model, cores, tolerance=tolerance, max_steps=max_steps)
-    lower = np.minimum(branch.forward, branch.reverse)
-    return SemidiscreteCores(np.where(spread, np.nan, lower), width, separation, spread, branch)
+    forward, reverse, glides = _by_loading(model, branch, ~branch.periodic & ~spread, tolerance)
+    return SemidiscreteCores(
+        forward=np.where(spread, np.nan, forward),
+        reverse=np.where(spread, np.nan, reverse),
+        glides=glides & ~spread,
+        width=width,
+        separation=separation,
+        spread=spread,
+        branch=branch,
+    )
+
+
+def _by_loading(
+    model: DisregistryModel, branch: Branch, chosen: BoolArray, tolerance: float
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """(B,) stresses in both senses, those of the chosen dislocations by loading them, and whether all of them glide."""
+    stresses, glides = np.array([branch.forward, branch.reverse]), np.ones(model.size, dtype=bool)
+    for index in np.flatnonzero(chosen):
+        single = np.arange(model.size) == index
+        loadings = [
+            load(model.take(single), branch.unloaded[single], sign, tolerance=tolerance) for sign in (1.0, -1.0)
+        ]
+        stresses[:, index] = [loading.stress for loading in loadings]
+        glides[index] = all(loading.glides for loading in loadings)
+    return stresses[0], stresses[1], glides
 
 
 def lowest_cores(model: DisregistryModel) -> FloatArray:
@@ -72,10 +106,11 @@ def lowest_cores(model: DisregistryModel) -> FloatArray:
     starts = start_disregistries(model)  # (S, B, n, c)
     every = np.tile(np.arange(model.size), len(starts))
     repeated = model.take(every)
-    relaxed = relax(repeated, starts.reshape(-1, *starts.shape[2:]), held=True)
-    energy = repeated.energy(relaxed).reshape(len(starts), model.size)
+    # Well enough to tell which is the lowest; that one is then relaxed to the end.
+    relaxed = relax(repeated, starts.reshape(-1, *starts.shape[2:]), held=True, tolerance=_ROUGH)
+    energy = repeated.energy(relaxed, np.zeros(repeated.size))[0].reshape(len(starts), model.size)
     best = np.argmin(energy, axis=0)
-    lowest = relaxed.reshape(starts.shape)[best, np.arange(model.size)]
+    lowest = relax(model, relaxed.reshape(starts.shape)[best, np.arange(model.size)], held=True)
     return relax(model, lowest, iterations=_FREE_ITERATIONS)
 
 
@@ -105,12 +140,12 @@ def lowest_fault(model: DisregistryModel) -> tuple[FloatArray, FloatArray]:
     """(B, c) disregistry of the lowest fault that lies at half of the Burgers vector along it, and (B,) its energy."""
     half = model.burgers / 2
     if model.components == 1:
-        return half, model.misfit(half[:, None])[:, 0] - model.misfit(0 * half[:, None])[:, 0]
+        return half, (model.misfit(half[:, None])[0] - model.misfit(0 * half[:, None])[0])[:, 0]
     across = np.stack([-model.direction[:, 1], model.direction[:, 0]], axis=1)
     reach = 1.5 * np.linalg.norm(model.burgers, axis=1)
     offset = np.linspace(-1, 1, _FAULT_POINTS + 1)[:, None] * across[:, None] * reach[:, None, None]
     points = half[:, None] + offset
-    energy = model.misfit(points) - model.misfit(0 * half[:, None])
+    energy = model.misfit(points)[0] - model.misfit(0 * half[:, None])[0]
     low = energy <= energy.min(axis=1, keepdims=True) + 1e-9 * np.ptp(energy, axis=1, keepdims=True)
     nearest = np.where(low, np.linalg.norm(offset, axis=2), np.inf).argmin(axis=1)
     chosen = np.arange(model.size)
