@@ -44,6 +44,9 @@ JOIN_CORE_SECONDS_PER_RESULT = 0.005
 PEIERLS_EVALUATIONS = 270
 """Force evaluations of the search for one loading direction in the reference cell, by stress bisection to 0.5 %."""
 
+STRAIN_CONTROL_FACTOR = 3
+"""Strain control takes that many times the evaluations of a search in one direction."""
+
 PAPER_EVALUATIONS = 2000
 SIZE_S_EVALUATIONS = 5000
 """Force evaluations of LAMMPS' minimiser until the core glides, in the reference cell and in size S. It depends on the
@@ -91,6 +94,7 @@ RESULT_BYTES: dict[Rule, float] = {
     "peierls_stress": 5e4,
     "peierls_series": 4e4,
     "peierls_paper": 4e4,
+    "peierls_strain": 3e4,
     "peierls_nabarro": 7e4,
     "library": 2e4,
     "report": 5e6,
@@ -127,6 +131,9 @@ def property_cost(settings: RunSettings, rule: Rule, potential: Potential) -> Co
         return _gamma_cost(settings, potential)
     if rule == "peierls_stress":
         return _peierls_cost(settings, potential)
+    if rule == "peierls_strain":
+        searches = [(settings.peierls_stress, STRAIN_CONTROL_FACTOR)]
+        return _searches_cost(searches, potential, RESULT_BYTES["peierls_strain"])
     if rule == "peierls_series":
         return _series_cost(settings, potential)
     if rule == "peierls_paper":

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Property = Literal[
-    "lattice", "elastic", "gamma_surface", "peierls_stress", "peierls_series", "peierls_paper", "peierls_nabarro"
+    "lattice",
+    "elastic",
+    "gamma_surface",
+    "peierls_stress",
+    "peierls_series",
+    "peierls_paper",
+    "peierls_nabarro",
+    "peierls_strain",
 ]
 Label = Literal["slip_system", "character"]
 
@@ -24,19 +31,19 @@ class PropertySpec:
     """What is to be known of a property without loading the code that computes it.
 
     Attributes:
-        name: name in configurations, file names and records, and of its rule and its section of the configuration.
+        name: name in configurations, file names and records, and of its rule.
         title: name in words.
-        command: subcommand of ``glideflow`` that computes it.
+        command: words after ``glideflow`` that compute it.
         function: ``module:function`` below this package. The function is called with those of the following that it
-            has parameters for: ``engine``, ``potential``, ``settings`` (the section of the property), ``system`` and
+            has parameters for: ``engine``, ``potential``, ``settings`` (the first of ``sections``), ``system`` and
             ``character``, ``seed``, ``workbench``, ``progress``, the results of what it needs by their ``argument``,
             and every further section of ``sections`` as ``<section>_settings``.
         argument: parameter by which functions that need this property take its result.
         needs: properties whose results it reads, with the same slip system and character where these have one.
         labels: what there is one result for, beside the potential.
-        sections: sections of the configuration that decide the result, beside the potential and the engine. Limits
-            and parallelism decide only whether and how fast it is obtained: raising a limit must not throw away what
-            was computed under the old one.
+        sections: sections of the configuration, its own first, that decide the result, beside the potential and the
+            engine. Limits and parallelism decide only whether and how fast it is obtained: raising a limit must not
+            throw away what was computed under the old one.
     """
 
     name: Property
@@ -134,6 +141,15 @@ _SPECS = (
         needs=("lattice", "elastic", "gamma_surface"),
         labels=("slip_system", "character"),
         sections=("peierls_nabarro",),
+    ),
+    PropertySpec(
+        name="peierls_strain",
+        title="Peierls stress by strain control",
+        command="peierls --control strain",
+        function="properties.peierls_strain:strain_controlled_peierls_stress",
+        argument="strain_controlled",
+        labels=("slip_system", "character"),
+        sections=("peierls_stress", "seed"),
     ),
 )
 

@@ -14,6 +14,7 @@ from glideflow.errors import PotentialError
 from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
 from glideflow.properties.peierls_paper_results import PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
+from glideflow.properties.peierls_strain_results import PeierlsStrainResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.storage import record
 
@@ -30,6 +31,7 @@ PropertyResult = (
     | PeierlsSeriesResult
     | PeierlsPaperResult
     | PeierlsNabarroResult
+    | PeierlsStrainResult
 )
 
 OK = "ok"

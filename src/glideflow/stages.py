@@ -67,7 +67,7 @@ class StageRequest:
     @property
     def section(self) -> BaseModel:
         """Settings of the property."""
-        section: BaseModel = getattr(self.settings, self.name)
+        section: BaseModel = getattr(self.settings, self.spec.sections[0])
         return section
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 CharacterOption = Annotated[
     str, typer.Option(help="Dislocation character, of those of the slip system.", rich_help_panel=RUN_PANEL)
 ]
+
+
+class Control(StrEnum):
+    """How a dislocation cell is loaded."""
+
+    STRESS = "stress"
+    STRAIN = "strain"
+
+
+ControlOption = Annotated[Control, typer.Option("--control", help="Raise the stress, or the strain as a check.")]
 ReferenceOption = Annotated[
     Path | None,
     typer.Option(
@@ -103,10 +114,15 @@ def peierls(
     lattice: LatticeOption = None,
     slip_system: SlipSystemOption = None,
     character: CharacterOption = "edge",
+    control: ControlOption = Control.STRESS,
 ) -> None:
-    """Peierls stress of a straight dislocation by stress control, with the error of the search."""
+    """Peierls stress of a straight dislocation, with the error of the search.
+
+    By stress control a load is raised until no equilibrium is left. By strain control the cell is sheared and its
+    largest stress taken: an independent check, in one direction of loading and at two to three times the cost.
+    """
     _run(
-        "peierls_stress",
+        "peierls_stress" if control is Control.STRESS else "peierls_strain",
         choice,
         run,
         given={"lattice": lattice},
@@ -210,7 +226,7 @@ def _run(
     if run.output is not None:
         _refuse_unwritable(run.output)
     with progress_display() as progress:
-        upstream = computation.upstream(name, given or {}, progress)
+        upstream = computation.upstream(name, given or {}, run.work, progress)
         stage = computation.stage(name, upstream, run.work, progress)
     if run.output is not None:
         from glideflow.storage import write_record
@@ -249,7 +265,7 @@ class _Computation:
         return run_stage(request, progress)
 
     def upstream(
-        self, name: Property, given: Mapping[Property, Path | None], progress: Progress
+        self, name: Property, given: Mapping[Property, Path | None], work: Path | None, progress: Progress
     ) -> tuple[StageRecord, ...]:
         """What a property needs: read from the files that are given, else computed."""
         from glideflow.property_specs import PROPERTIES
@@ -257,7 +273,7 @@ class _Computation:
         records: list[StageRecord] = []
         for needed in PROPERTIES[name].needs:
             path = given.get(needed)
-            records.append(self.stage(needed, records, None, progress) if path is None else self._read(needed, path))
+            records.append(self.stage(needed, records, work, progress) if path is None else self._read(needed, path))
         return tuple(records)
 
     def _read(self, name: Property, path: Path) -> StageRecord:

@@ -88,6 +88,7 @@ def _duplicate_problems(settings: RunSettings) -> Iterator[Problem]:
         ("potentials", "select", "ids"): [name.lower() for name in select.ids],
         ("potentials", "select", "elements"): select.elements,
         ("peierls_stress", "directions"): settings.peierls_stress.directions,
+        ("peierls_series", "sizes"): [*settings.peierls_series.sizes, *settings.peierls_series.further_sizes],
         ("slip_systems",): [system.name for system in settings.slip_systems],
         ("elastic", "strain_amplitudes"): settings.elastic.strain_amplitudes,
     }

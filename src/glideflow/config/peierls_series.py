@@ -20,6 +20,8 @@ class PeierlsSeriesSettings(Section):
     )
     """Further cells as [length in Burgers vectors, nominal height in Å]. Together with the cell of ``peierls_stress``
     they are fitted as τ∞ + A/H + B/L."""
+    further_sizes: tuple[tuple[Length, Height], ...] = Field(default=((240, 200.0), (120, 400.0)), max_length=20)
+    """Cells that are added where the series has not settled with the former (always so for prismatic planes of hcp)."""
     other_cut: bool = True
     """Also search with the other of two inequivalent cuts (hcp prismatic); the other planes have one."""
     other_starts: tuple[float, ...] = Field(default=(0.5, 0.75), max_length=32)

@@ -71,6 +71,10 @@ def peierls_series(
     )
     cuts_differ = float(np.ptp(gaps)) > 1e-6 and settings.other_cut
     values = [searcher.reference_value(), *map(searcher.run, _plans(settings, reference, seed, cuts_differ))]
+    result = _assemble(reference, values, settings, senses_equal=senses_equal)
+    if result.settled or not settings.further_sizes:
+        return result
+    values += map(searcher.run, _sizes(settings.further_sizes, seed))
     return _assemble(reference, values, settings, senses_equal=senses_equal)
 
 
@@ -88,9 +92,7 @@ def _plans(
     settings: PeierlsSeriesSettings, reference: PeierlsStressResult, seed: int, cuts_differ: bool
 ) -> Iterator[_Plan]:
     """The searches, what matters most first."""
-    for length, height in settings.sizes:
-        size = {"burgers_vectors": length, "height_angstrom": height}
-        yield _Plan(name=f"{length}x{height:g}", varied="size", changes=size, seed=seed)
+    yield from _sizes(settings.sizes, seed)
     if settings.other_starts:
         starts = {"start_positions": settings.other_starts}
         yield _Plan(name="other starts", varied="start", changes=starts, seed=seed + 1)
@@ -99,6 +101,12 @@ def _plans(
     if cuts_differ:
         other = "narrow" if reference.cut == "wide" else "wide"
         yield _Plan(name=f"{other} cut", varied="cut", changes={"cut": other}, seed=seed)
+
+
+def _sizes(sizes: Iterable[tuple[int, float]], seed: int) -> Iterator[_Plan]:
+    for length, height in sizes:
+        size = {"burgers_vectors": length, "height_angstrom": height}
+        yield _Plan(name=f"{length}x{height:g}", varied="size", changes=size, seed=seed)
 
 
 @dataclass(frozen=True)

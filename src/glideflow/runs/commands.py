@@ -60,7 +60,7 @@ def task_command(run: RunFolders, task: Task, config: Path | None) -> str:
         config: file of that configuration; None for the built-in defaults.
     """
     spec = PROPERTIES[cast("Property", task.rule)]
-    words = ["glideflow", spec.command, "--potential", task.potential]
+    words = ["glideflow", *spec.command.split(), "--potential", task.potential]
     words += ["--config", str(config)] if config is not None else []
     for name, file in zip(spec.needs, task.inputs, strict=True):
         words += [f"--{PROPERTIES[name].argument}", f"{run.results}/{file}"]
