@@ -13,7 +13,8 @@ class PeierlsStressSettings(Section):
     """How the Peierls stress is searched."""
 
     burgers_vectors: int = Field(default=60, ge=8, le=2000)
-    """Length of the upper half crystal in Burgers vectors; the lower one is one shorter."""
+    """Length of the upper half crystal in Burgers vectors; the lower one is one shorter. A screw cell has the nearest
+    whole number of periods."""
     height_angstrom: float = Field(default=100.0, ge=10, le=2000)
     """Nominal height along the slip-plane normal, the rigid blocks included."""
     line_periods: int = Field(default=1, ge=1, le=100)
@@ -21,7 +22,7 @@ class PeierlsStressSettings(Section):
     rigid_block_cutoffs: float = Field(default=1.2, ge=1.0, le=5)
     """Thickness of the rigid blocks at top and bottom, in cutoff radii of the potential."""
     cut: Literal["wide", "narrow"] = "wide"
-    """Which of two inequivalent planes is cut (hcp prismatic; the others have one)."""
+    """Which of two inequivalent planes is cut (hcp prismatic; the others have one), unless the slip system says."""
     force_tolerance_ev_per_angstrom: float = Field(default=1e-6, gt=0, le=1e-2)
     """Largest force component of an equilibrium. 1e-5 already puts a false floor at 0.1 to 0.2 MPa."""
     accepted_force_ev_per_angstrom: float = Field(default=1e-4, gt=0, le=1e-1)
@@ -39,7 +40,8 @@ class PeierlsStressSettings(Section):
     """Loading directions; the lower of them is the value. Their difference enters its error, unless the crystal itself
     distinguishes them (as on {112} of bcc)."""
     start_positions: tuple[float, ...] = Field(default=(0.0, 0.25), min_length=1, max_length=32)
-    """Core positions in Burgers vectors from which the unloaded core is relaxed; the lowest energy is kept."""
+    """Core positions from which the unloaded core is relaxed, in Burgers vectors (edge) or in pairs of Peierls valleys
+    (screw); the lowest energy is kept."""
     start_noise_angstrom: float = Field(default=0.01, ge=0, le=0.2)
     """Amplitude of the random displacements added to the starts, to leave unstable symmetric cores."""
     max_evaluations: int = Field(default=3000, ge=50)

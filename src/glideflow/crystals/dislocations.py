@@ -186,9 +186,9 @@ def screw_dislocation(
     size: DislocationSize,
     cut: str = "wide",
     core_offset: float = 0.0,
-    half_width_in_burgers: float = 1.0,
+    half_width_in_burgers: float = 0.3,
 ) -> DislocationCell:
-    """Build a cell with one screw dislocation at its middle, as an array periodic along the glide direction.
+    """Build a cell with one screw dislocation near its middle, as an array periodic along the glide direction.
 
     The line, and the Burgers vector b with it, lies along y. Across the length L along x the upper half is displaced
     by -b/2 along y and the lower half by +b/2, so that one half has slipped by b against the other from one border to
@@ -202,7 +202,8 @@ def screw_dislocation(
         layers: the crystal as a stack of planes, in the frame of its slip system (x along the Burgers vector).
         size: size of the cell.
         cut: ``wide`` or ``narrow`` spacing as the glide plane.
-        core_offset: shift of the core from the middle, in distances between Peierls valleys.
+        core_offset: shift of the core from the column of atoms that is closest to the middle, in distances between
+            Peierls valleys.
         half_width_in_burgers: half width of the arctan disregistry.
 
     Raises:
@@ -218,11 +219,13 @@ def screw_dislocation(
     perfect = np.stack([(length - perfect[:, 1]) % length, perfect[:, 0], perfect[:, 2]], axis=1)
     top, bottom = _rigid_blocks(perfect, plane, size)
     sign = np.where(plane >= 0, -1.0, 1.0)
-    centre = 0.5 * length + core_offset * valley
+    # Above or below a column of atoms the core has the twofold axis of bcc, and lies in one triangle of columns.
+    columns = perfect[plane == 0, 0]
+    centre = float(columns[np.argmin(np.abs(columns - length / 2))] + core_offset * valley)
     core = _Core(centre, half_width_in_burgers * burgers, length)
-    uniform = perfect[:, 0] / length - 0.5
+    profile = perfect[:, 0] / length + core.concentration(perfect[:, 0], perfect[:, 2], top | bottom)
     sheared = perfect.copy()
-    sheared[:, 1] += sign * burgers / 2 * (uniform + core.concentration(perfect[:, 0], perfect[:, 2], top | bottom))
+    sheared[:, 1] += sign * burgers / 2 * profile
     periods_xy = np.array([[length, -burgers / 2], [0.0, size.line_periods * burgers]])
     cell, lift = _open_cell(periods_xy, perfect)
     return DislocationCell(

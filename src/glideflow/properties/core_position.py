@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from glideflow.crystals.dislocations import DislocationCell, misfit_profile
 from glideflow.crystals.lattices import FloatArray
-from glideflow.properties.core_polarity import polarity
 from glideflow.properties.results import CoreResult
+from glideflow.properties.screw_columns import ScrewColumns, screw_columns
 
 IntArray = NDArray[np.int64]
 
@@ -21,6 +21,14 @@ class CorePoint(NamedTuple):
     """Where a core is: along the glide direction, and above the plane on which it was built."""
 
     x_angstrom: float
+    z_angstrom: float
+
+
+class _Level(NamedTuple):
+    """Between which atomic planes a core lies, and at what height."""
+
+    lower: int
+    upper: int
     z_angstrom: float
 
 
@@ -45,12 +53,18 @@ class CoreTracker(ABC):
         return float(self.cell.cell_angstrom[0, 0])
 
     @abstractmethod
-    def plane_above(self, positions_angstrom: FloatArray) -> int:
-        """Number of the atomic plane just above the core: 0 where it was built."""
+    def _level(self, positions_angstrom: FloatArray) -> _Level:
+        """The planes next to the core."""
 
     @abstractmethod
-    def _row_misfit(self, positions_angstrom: FloatArray, plane: int) -> tuple[FloatArray, FloatArray]:
-        """Middles of the gaps along the rows of a plane, and the misfits there, averaged over parallel rows."""
+    def _row_misfit(self, positions_angstrom: FloatArray, plane: int, sign: float) -> tuple[FloatArray, FloatArray]:
+        """Middles of the gaps along the rows of a plane, and sign times the misfits there, averaged over parallel rows.
+
+        The sign is 1 above the core and -1 below it.
+        """
+
+    def _polarity(self, positions_angstrom: FloatArray) -> float | None:
+        return None
 
     def position(self, positions_angstrom: FloatArray, near_angstrom: float) -> float:
         """Core position in Å: circular mean of the misfit density, on the branch nearest to ``near_angstrom``."""
@@ -58,12 +72,12 @@ class CoreTracker(ABC):
 
     def locate(self, positions_angstrom: FloatArray, near_angstrom: float) -> CorePoint:
         """Core position along x, on the branch nearest to ``near_angstrom``, and along z."""
-        above = self.plane_above(positions_angstrom)
-        x, weight = self._misfit(positions_angstrom, above)
+        level = self._level(positions_angstrom)
+        x, weight = self._misfit(positions_angstrom, level)
         mean = np.sum(weight * np.exp(2j * np.pi / self.length_angstrom * x))
         angle = float(np.angle(mean)) * self.length_angstrom / (2 * np.pi)
         turns = np.rint((near_angstrom - angle) / self.length_angstrom)
-        return CorePoint(angle + float(turns) * self.length_angstrom, self._height(above) - self._height(0))
+        return CorePoint(angle + float(turns) * self.length_angstrom, level.z_angstrom)
 
     def glided(self, point: CorePoint, origin: CorePoint) -> bool:
         """Whether the core has glided on the way from ``origin`` to ``point``; see `DislocationCell.glide_angstrom`."""
@@ -72,8 +86,8 @@ class CoreTracker(ABC):
     def core(self, positions_angstrom: FloatArray, near_angstrom: float) -> CoreResult:
         """Disregistry, position, width and structure of the core."""
         point = self.locate(positions_angstrom, near_angstrom)
-        above = self.plane_above(positions_angstrom)
-        x, weight = self._misfit(positions_angstrom, above)
+        level = self._level(positions_angstrom)
+        x, weight = self._misfit(positions_angstrom, level)
         x = self._around(x, point.x_angstrom)
         order = np.argsort(x)
         x, weight = x[order], weight[order]
@@ -84,31 +98,27 @@ class CoreTracker(ABC):
             position_angstrom=point.x_angstrom,
             width_angstrom=_width(x, disregistry, self.burgers_vector_angstrom),
             height_angstrom=point.z_angstrom,
-            transverse_angstrom=self._transverse(positions_angstrom, above, x),
-            polarity=polarity(self.cell, positions_angstrom, point) if self.cell.character == "screw" else None,
+            transverse_angstrom=self._transverse(positions_angstrom, level, x),
+            polarity=self._polarity(positions_angstrom),
         )
 
-    def _misfit(self, positions_angstrom: FloatArray, above: int) -> tuple[FloatArray, FloatArray]:
+    def _misfit(self, positions_angstrom: FloatArray, level: _Level) -> tuple[FloatArray, FloatArray]:
         """Middles of the gaps along the rows on both sides of the core and their misfits, which sum up to b."""
-        upper, lower = (self._row_misfit(positions_angstrom, plane) for plane in (above, above - 1))
-        return np.concatenate([upper[0], lower[0]]), np.concatenate([upper[1], -lower[1]])
+        upper = self._row_misfit(positions_angstrom, level.upper, 1.0)
+        lower = self._row_misfit(positions_angstrom, level.lower, -1.0)
+        return np.concatenate([upper[0], lower[0]]), np.concatenate([upper[1], lower[1]])
 
     def _around(self, x: FloatArray, centre: float) -> FloatArray:
         """Positions along x brought into the period around a centre."""
         half = self.length_angstrom / 2
         return np.asarray(centre + (x - centre + half) % self.length_angstrom - half)
 
-    def _height(self, above: int) -> float:
-        """Height of the middle between a plane and the one below it, in the perfect crystal."""
-        z, plane = self.cell.lattice_positions_angstrom[:, 2], self.cell.plane
-        return float(z[plane == above][0] + z[plane == above - 1][0]) / 2
-
-    def _transverse(self, positions_angstrom: FloatArray, above: int, x: FloatArray) -> FloatArray:
+    def _transverse(self, positions_angstrom: FloatArray, level: _Level, x: FloatArray) -> FloatArray:
         """Disregistry across the Burgers vector in the glide plane at x, zero half a period away from the core."""
         axis = 1 - self.cell.slip_axis
         moved = (positions_angstrom - self.cell.lattice_positions_angstrom)[:, axis]
         sides = []
-        for plane in (above, above - 1):
+        for plane in (level.upper, level.lower):
             members = np.flatnonzero(self.cell.plane == plane)
             sides.append(np.interp(x, positions_angstrom[members, 0], moved[members], period=self.length_angstrom))
         disregistry = sides[0] - sides[1]
@@ -119,49 +129,54 @@ class CoreTracker(ABC):
 class _EdgeTracker(CoreTracker):
     """Along an edge's glide direction the spacings of atoms differ from b: smaller above, larger below."""
 
-    rows: dict[int, IntArray] = field(default_factory=dict)
+    rows: dict[int, IntArray]
 
-    def plane_above(self, positions_angstrom: FloatArray) -> int:
-        return 0  # a straight edge cannot leave its plane without vacancies
+    def _level(self, positions_angstrom: FloatArray) -> _Level:
+        return _Level(-1, 0, 0.0)  # a straight edge cannot leave its plane without vacancies
 
-    def _row_misfit(self, positions_angstrom: FloatArray, plane: int) -> tuple[FloatArray, FloatArray]:
+    def _row_misfit(self, positions_angstrom: FloatArray, plane: int, sign: float) -> tuple[FloatArray, FloatArray]:
         rows = self.rows[plane]
         x = positions_angstrom[rows, 0]
         gaps = np.roll(x, -1, axis=1) - x
         gaps[:, -1] += self.length_angstrom
-        return (x + gaps / 2).ravel(), (self.burgers_vector_angstrom - gaps).ravel() / len(rows)
+        return (x + gaps / 2).ravel(), (sign * (self.burgers_vector_angstrom - gaps)).ravel() / len(rows)
 
 
 @dataclass(frozen=True)
 class _ScrewTracker(CoreTracker):
     """Across a screw's columns of atoms the displacement along the line falls by b/2 above and rises by b/2 below.
 
-    Differences between neighbouring columns mean something up to whole Burgers vectors only: wrapped into half of one,
-    they sum up to -b/2 around the period in every plane above the core and to b/2 in every plane below. So the plane
-    of the core is found wherever it has gone.
+    The planes next to the core are those of the triangle of columns around it, wherever it has gone. Differences
+    between columns of a plane mean something up to whole Burgers vectors only; because their sum is known to be one
+    half of b, each is taken between -b/4 and 3b/4 of the sense of that sum.
     """
 
-    rows: dict[int, IntArray] = field(default_factory=dict)
+    rows: dict[int, IntArray]
+    columns: ScrewColumns
+    glide_plane_angstrom: float
 
-    def plane_above(self, positions_angstrom: FloatArray) -> int:
-        if self._is_above(positions_angstrom, 0) and not self._is_above(positions_angstrom, -1):
-            return 0
-        count = sum(self._is_above(positions_angstrom, plane) for plane in self.rows)
-        lowest, highest = min(self.rows), max(self.rows)
-        return int(np.clip(highest + 1 - count, lowest + 1, highest))
+    def _level(self, positions_angstrom: FloatArray) -> _Level:
+        columns = self.columns.middle(positions_angstrom)
+        if columns is None:
+            return _Level(-1, 0, 0.0)  # out of balance while it reacts with something else: as it was built
+        planes, heights = self.columns.plane[columns], self.columns.places_angstrom[columns, 1]
+        # The middle between the planes, not that of the triangle: a spread core may have the one or the other of two
+        # neighbouring triangles around it.
+        middle = (heights.min() + heights.max()) / 2 - self.glide_plane_angstrom
+        return _Level(int(planes.min()), int(planes.max()), float(middle))
 
-    def _is_above(self, positions_angstrom: FloatArray, plane: int) -> bool:
-        return bool(self._row_misfit(positions_angstrom, plane)[1].sum() > 0)
-
-    def _row_misfit(self, positions_angstrom: FloatArray, plane: int) -> tuple[FloatArray, FloatArray]:
+    def _row_misfit(self, positions_angstrom: FloatArray, plane: int, sign: float) -> tuple[FloatArray, FloatArray]:
         rows, burgers = self.rows[plane], self.burgers_vector_angstrom
         moved = (positions_angstrom - self.cell.lattice_positions_angstrom)[rows, 1]
         x = positions_angstrom[rows, 0]
-        gaps, rises = np.roll(x, -1, axis=1) - x, np.roll(moved, -1, axis=1) - moved
+        gaps, falls = np.roll(x, -1, axis=1) - x, sign * (moved - np.roll(moved, -1, axis=1))
         gaps[:, -1] += self.length_angstrom
-        rises[:, -1] += self.cell.cell_angstrom[0, 1]
-        rises -= burgers * np.rint(rises / burgers)
-        return (x + gaps / 2).ravel(), -rises.ravel() / len(rows)
+        falls[:, -1] -= sign * self.cell.cell_angstrom[0, 1]
+        falls -= burgers * np.floor((falls + burgers / 4) / burgers)
+        return (x + gaps / 2).ravel(), falls.ravel() / len(rows)
+
+    def _polarity(self, positions_angstrom: FloatArray) -> float | None:
+        return self.columns.polarity(positions_angstrom)
 
 
 @dataclass(frozen=True)
@@ -229,8 +244,9 @@ def core_tracker(cell: DislocationCell) -> CoreTracker:
     """The tracker of a freshly built cell."""
     if cell.character == "edge":
         return _EdgeTracker(cell, {plane: _rows(cell, plane, across=1) for plane in (0, -1)})
-    mobile = np.unique(cell.plane[cell.mobile]).tolist()
-    return _ScrewTracker(cell, {plane: _rows(cell, plane, across=0).T.copy() for plane in mobile})
+    rows = {plane: _rows(cell, plane, across=0).T.copy() for plane in np.unique(cell.plane).tolist()}
+    heights = [cell.lattice_positions_angstrom[cell.plane == plane, 2].mean() for plane in (-1, 0)]
+    return _ScrewTracker(cell, rows, screw_columns(cell), float(np.mean(heights)))
 
 
 def _rows(cell: DislocationCell, plane: int, across: int) -> IntArray:

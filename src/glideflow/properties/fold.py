@@ -35,16 +35,17 @@ def fold_stress(
 
 
 def _top(core: FloatArray, stress: FloatArray) -> float | None:
-    """First maximum beyond the last point of the polynomial through the points."""
+    """First maximum beyond the last point of the parabola or cubic through three or four points."""
     if (np.diff(core) <= 0).any() or not np.isfinite(core).all():
         return None
     from numpy.polynomial import polynomial
 
     scale = core[-1] - core[0]
     curve = polynomial.polyfit((core - core[-1]) / scale, stress, len(core) - 1)
-    slope = polynomial.polyder(curve)
-    roots = polynomial.polyroots(slope)
-    ahead = [float(root.real) for root in roots if abs(root.imag) < 1e-9 and root.real > 0]
-    if not ahead or float(polynomial.polyval(min(ahead), polynomial.polyder(slope))) >= 0:
+    slope = np.pad(polynomial.polyder(curve), (0, 1))[:3]
+    # A maximum: the slope falls. Of the two forms of the root this one stays accurate as the cubic term vanishes.
+    discriminant = slope[1] ** 2 - 4 * slope[0] * slope[2]
+    if slope[0] <= 0 or discriminant < 0:
         return None
-    return float(polynomial.polyval(min(ahead), curve))
+    divisor = np.sqrt(discriminant) - slope[1]
+    return float(polynomial.polyval(2 * slope[0] / divisor, curve)) if divisor > 0 else None

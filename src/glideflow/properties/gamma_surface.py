@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glideflow.config.gamma_surface import GammaSurfaceSettings
-from glideflow.crystals.layers import LayeredCrystal, layered_crystal
+from glideflow.crystals.layers import LayeredCrystal, layered_crystal, stack
 from glideflow.crystals.slabs import FaultCell, slab_cell, tilted_cell
 from glideflow.crystals.slip_systems import SlipSystem
 from glideflow.crystals.symmetry import displacement_symmetry, grid_displacements, grid_orbits
@@ -75,7 +75,7 @@ def gamma_surface(
     system: SlipSystem,
     settings: GammaSurfaceSettings,
     *,
-    cut: str = "wide",
+    cut: str | None = None,
     seed: int = 0,
     workbench: Workbench | None = None,
     progress: Progress = silent,
@@ -91,7 +91,8 @@ def gamma_surface(
         lattice: its relaxed crystal.
         system: slip plane and direction.
         settings: grid, cell, relaxation, symmetry.
-        cut: ``wide`` or ``narrow`` spacing between planes, where they differ.
+        cut: ``wide`` or ``narrow`` spacing between planes, where they differ; None for that of the slip system, or
+            the wide one if it leaves that open.
         seed: seed of the random symmetry checks.
         workbench: where finished points are kept so that an interrupted computation resumes.
         progress: progress callback.
@@ -100,7 +101,7 @@ def gamma_surface(
         ConvergenceError: a point does not relax; the error names the displacement.
         PropertyError: the random checks contradict the assumed symmetry.
     """
-    geometry = fault_geometry(lattice, system, settings, cut)
+    geometry = fault_geometry(lattice, system, settings, cut or system.cut or "wide")
     with engine.open(potential, geometry.cell.atoms(potential.element)) as session:
         relaxer = FaultRelaxer(session, geometry.cell, settings)
         points = _PointSource(relaxer, workbench or Workbench(None))
@@ -112,7 +113,7 @@ def gamma_surface(
     return GammaSurfaceResult(
         slip_system=system.name,
         label=system.label,
-        cut=cut,
+        cut=geometry.cut,
         period_angstrom=geometry.layers.period_angstrom,
         x_angstrom=np.linspace(0.0, geometry.layers.period_angstrom[0], settings.grid[0]),
         y_angstrom=np.linspace(0.0, geometry.layers.period_angstrom[1], settings.grid[1]),
@@ -344,7 +345,7 @@ def _landmarks(
     points: _PointSource, geometry: FaultGeometry, settings: GammaSurfaceSettings, progress: Progress
 ) -> _Landmarks:
     """The primary path and the extremal faults on it."""
-    isf, asf = _special_faults(geometry.layers)
+    isf, asf = _special_faults(geometry.layers, geometry.cut)
     path = isf if isf is not None else np.array([geometry.layers.burgers_vector_angstrom, 0.0])
     fractions = np.linspace(0.0, 1.0, settings.path_points)
     energies = []
@@ -363,28 +364,37 @@ def _landmarks(
     )
 
 
-def _special_faults(layers: LayeredCrystal) -> tuple[FloatArray | None, FloatArray | None]:
-    """Displacements (2,) of the intrinsic and of the aligned fault of fcc {111}, the shortest ones along ±y.
+def _special_faults(layers: LayeredCrystal, cut: str) -> tuple[FloatArray | None, FloatArray | None]:
+    """Displacements (2,) of the intrinsic and of the aligned fault of close-packed planes, the shortest along ±y.
 
-    Plane 0 above the cut lies at r relative to plane -1 below it, r being the in-plane part of the stacking
-    vector. A displacement by -r puts atoms on top of atoms; r (= -2r) gives the stacking of the other kind, ABC|BC.
-    Other planes have no such faults and give None.
+    In fcc {111} and hcp (0001), plane 0 above the cut lies in one kind of hollow of plane -1 below it, at r modulo the
+    plane lattice. A displacement by -r puts atoms on top of atoms; r (= -2r) puts them into the other kind of hollow:
+    ABC|BC in fcc, AB|CA (often called I2) in hcp. Other planes have no such faults and give None.
     """
-    threefold = 3.0 * layers.repeat_angstrom[:2] @ np.linalg.inv(layers.in_plane_angstrom)
-    stack_of_three = np.allclose(threefold, np.rint(threefold), atol=1e-6)
-    one_plane = len(layers.motif_angstrom) == 1
-    first, second = np.linalg.norm(layers.in_plane_angstrom, axis=1)
-    hexagonal = np.isclose(first, second, rtol=1e-6)
-    # (111) of bcc is hexagonal and repeats after three planes too, at a quarter of the spacing of spheres that touch.
-    close_packed = np.isclose(layers.repeat_angstrom[2], np.sqrt(2 / 3) * first, rtol=1e-6)
-    if not (stack_of_three and one_plane and hexagonal and close_packed):
+    if not _is_close_packed(layers):
         return None, None
-    third = layers.period_angstrom[1] / 3
-    stacking_y = layers.repeat_angstrom[1]
-    # Modulo plane-lattice vectors a shift of ±1/6 of the period along y (with b/2 along x) is one of ∓1/3.
-    sign = np.sign(stacking_y) if np.isclose(abs(stacking_y), third) else -np.sign(stacking_y)
-    isf = np.array([0.0, sign * third])
-    return isf, -isf
+    (below, above), _ = stack(layers, cut, 1, 1)
+    to_fractions = np.linalg.inv(layers.in_plane_angstrom)
+    for sign in (1.0, -1.0):
+        candidate = np.array([0.0, sign * layers.period_angstrom[1] / 3])
+        fractions = (candidate - (above - below)[:2]) @ to_fractions
+        if np.allclose(fractions, np.rint(fractions), atol=1e-6):
+            return candidate, -candidate
+    return None, None
+
+
+def _is_close_packed(layers: LayeredCrystal) -> bool:
+    """Whether the planes are those of spheres that touch, one atom per plane-lattice point.
+
+    (111) of bcc is hexagonal too, at a quarter of the spacing; c/a of hcp metals keeps within 15 % of the ideal one.
+    """
+    first, second = np.linalg.norm(layers.in_plane_angstrom, axis=1)
+    spacing = layers.repeat_angstrom[2] / len(layers.motif_angstrom)
+    one_atom_each = len(layers.motif_angstrom) == len(layers.plane_heights_angstrom)
+    hexagonal = np.isclose(first, second, rtol=1e-6) and np.isclose(
+        abs(layers.in_plane_angstrom[0] @ layers.in_plane_angstrom[1]), first**2 / 2, rtol=1e-6
+    )
+    return bool(one_atom_each and hexagonal and np.isclose(spacing, np.sqrt(2 / 3) * first, rtol=0.2))
 
 
 def _refined_maximum(points: _PointSource, path: FloatArray, fractions: FloatArray, energies: FloatArray) -> float:

@@ -11,7 +11,7 @@ stability.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,13 +33,16 @@ from glideflow.properties.springs import fit_springs
 from glideflow.units import EV_PER_A3_TO_MPA
 from glideflow.workbench import Workbench
 
-_STABLE, _GLIDES, _UNCONVERGED = "stable", "glides", "unconverged"
+_STABLE, _GLIDES, _UNCONVERGED, _VOID = "stable", "glides", "unconverged", "void"
 _LARGEST_UNCONVERGED_ROW = 8
 _LARGEST_MOVE_ANGSTROM = 0.15
 _JUMP_IN_BURGERS = 0.25
 """A core that moves farther than this between two equilibria has jumped."""
 _FOLD_EQUILIBRIA = 4
 """Equilibria from which the end of their branch is extrapolated."""
+_BESIDE_FOLD = 0.4
+"""Distance of the next stress from the extrapolated end of the branch, in wanted intervals."""
+_ROOM_IN_INTERVAL = 0.1
 _CLOSE_BELOW = 0.75
 _HISTORY_FLAG = 0.1
 
@@ -81,9 +84,10 @@ def peierls_stress(
         problem = DislocationProblem(session, cell, springs)
         loader = _Loader(problem, cell, settings, workbench or Workbench(None), progress)
         unloaded, starts = _relax_starts(loader, build, seed)
-        searches = [_search(loader, unloaded, direction, settings) for direction in settings.directions]
+        searches, held = _search_all(loader, unloaded, settings)
     symmetric = senses_are_equivalent(displacement_symmetry(lattice.crystal, layers, build.cut))
-    return _assemble(loader, build, system, searches, starts, symmetric=symmetric)
+    result = _assemble(loader, build, system, searches, starts, symmetric=symmetric)
+    return replace(result, flags=(*result.flags, *held))
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,9 @@ class _Builder:
             line_periods=self.settings.line_periods,
             rigid_thickness_angstrom=self.settings.rigid_block_cutoffs * self.lattice.cutoff_angstrom,
         )
-        return dislocation_cell(self.layers, size, self.cut, core_offset, character=self.character)
+        # In pairs of valleys for a screw: a quarter takes it from one valley to halfway to the next.
+        offset = 2 * core_offset if self.character == "screw" else core_offset
+        return dislocation_cell(self.layers, size, self.cut, offset, character=self.character)
 
 
 @dataclass(frozen=True)
@@ -297,6 +303,10 @@ def _refuse_lost_core(loader: _Loader, state: _State) -> None:
         )
 
 
+class _HoldsError(PropertyError):
+    """The core holds up to the largest stress of the settings in one direction."""
+
+
 @dataclass(frozen=True)
 class _Search:
     direction: str
@@ -306,13 +316,33 @@ class _Search:
     at_peak: CoreResult
 
 
+def _search_all(
+    loader: _Loader, unloaded: _State, settings: PeierlsStressSettings
+) -> tuple[list[_Search], tuple[str, ...]]:
+    """The search in each direction, and a flag for each in which the core does not glide at all.
+
+    Raises:
+        PropertyError: it glides in none.
+    """
+    searches, held = [], {}
+    for direction in settings.directions:
+        try:
+            searches.append(_search(loader, unloaded, direction, settings))
+        except _HoldsError as error:
+            held[direction] = error
+    if not searches:
+        first = held[settings.directions[0]]
+        raise PropertyError(first.found, expected=first.expected, next_step=first.next_step)
+    return searches, tuple(f"holds in the {direction} direction" for direction in held)
+
+
 def _search(loader: _Loader, unloaded: _State, direction: str, settings: PeierlsStressSettings) -> _Search:
-    """Load in one direction until the core glides, then bisect."""
+    """Load in one direction until the core glides, then narrow the interval down."""
     path = _LoadingPath(loader, unloaded, 1.0 if direction == "forward" else -1.0, direction)
-    _load_until_glide(path, settings, loader.resolution_mpa)
-    while path.interval > max(settings.bracket * path.unstable, loader.resolution_mpa):
-        if path.try_stress((path.stable + path.unstable) / 2) == _UNCONVERGED:
-            break  # neither stable nor not: the interval stays as wide as it is
+    stress = max(settings.initial_stress_mpa, 2 * loader.resolution_mpa)
+    while np.isfinite(stress):
+        _load_until_glide(path, settings, stress)
+        stress = _narrow(path, settings, loader.resolution_mpa)
     return _Search(
         direction,
         tuple(path.states),
@@ -322,14 +352,30 @@ def _search(loader: _Loader, unloaded: _State, direction: str, settings: Peierls
     )
 
 
-def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa: float) -> None:
+def _narrow(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa: float) -> float:
+    """Narrow the interval down to what is wanted; return the stress from which to load on, infinite if there is none.
+
+    A core that jumps to another equilibrium inside the interval has left the branch from which it was seen to glide,
+    and may well stay at that stress: nothing is known above the jump, and loading goes on from there.
+    """
+    while path.interval > (wanted := max(settings.bracket * path.unstable, resolution_mpa)):
+        unstable, jumps = path.unstable, len(path.jumps)
+        if path.try_stress(path.next_stress(wanted)) == _UNCONVERGED:
+            break  # neither stable nor not: the interval stays as wide as it is
+        if len(path.jumps) > jumps:
+            path.forget_glide()
+            return unstable
+    return np.inf
+
+
+def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, stress: float) -> None:
     """Raise the stress until the core glides.
 
     Raises:
         PropertyError: it still holds at the largest stress of the settings.
         ConvergenceError: several relaxations in a row end neither in an equilibrium nor in glide.
     """
-    stress, in_a_row = max(settings.initial_stress_mpa, 2 * resolution_mpa), 0
+    in_a_row = 0
     while (outcome := path.try_stress(stress)) != _GLIDES:
         in_a_row = in_a_row + 1 if outcome == _UNCONVERGED else 0
         if in_a_row >= _LARGEST_UNCONVERGED_ROW:
@@ -340,7 +386,7 @@ def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, resol
             )
         stress *= settings.growth
         if stress > settings.maximum_stress_mpa:
-            raise PropertyError(
+            raise _HoldsError(
                 f"the core still holds at {path.stable:.0f} MPa",
                 expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
                 next_step="raise the limit, or see whether the core has transformed",
@@ -359,12 +405,27 @@ class _LoadingPath:
         self.states: list[_State] = []
         self.stable = 0.0
         self.unstable = np.inf
+        self._interval_before = np.inf
         self.jumps: list[CoreJump] = []
 
     @property
     def interval(self) -> float:
         """Width in MPa of the interval between stable and unstable."""
         return self.unstable - self.stable
+
+    def next_stress(self, wanted_mpa: float) -> float:
+        """Stress that should narrow the interval most: a little to one side of where the last equilibria end.
+
+        The middle, where they do not say, or where the last step on their advice has not halved the interval.
+        """
+        fold, advised = self._fold_mpa(), self.interval <= self._interval_before / 2
+        self._interval_before = self.interval
+        if fold is None or not advised:
+            return (self.stable + self.unstable) / 2
+        below = fold - self.stable > self.unstable - fold
+        stress = fold - _BESIDE_FOLD * wanted_mpa if below else fold + _BESIDE_FOLD * wanted_mpa
+        room = _ROOM_IN_INTERVAL * self.interval
+        return float(np.clip(stress, self.stable + room, self.unstable - room))
 
     def try_stress(self, stress_mpa: float) -> str:
         """Relax at a stress magnitude; return the outcome."""
@@ -380,6 +441,11 @@ class _LoadingPath:
         elif state.outcome == _GLIDES:
             self.unstable = stress_mpa
         return state.outcome
+
+    def forget_glide(self) -> None:
+        """Take back that the core glides at any stress tried so far: it has jumped, and starts from elsewhere now."""
+        self.states = [replace(s, outcome=_VOID) if s.outcome == _GLIDES else s for s in self.states]
+        self.unstable = self._interval_before = np.inf
 
     def curve(self, direction: str) -> LoadingCurve:
         """The record of the search."""

@@ -105,10 +105,10 @@ class GammaSurfaceResult:
         y_angstrom: (ny,) displacements along y, both edges included.
         gamma_mj_m2: (nx, ny) energies, displacement of the upper half crystal against the lower.
         opening_angstrom: (nx, ny) change of the distance between the two planes next to the cut.
-        gamma_isf_mj_m2: intrinsic stacking fault (fcc {111}), None where the structure has none.
-        gamma_usf_mj_m2: maximum along the primary path: 0 → intrinsic fault for fcc {111}, else along the
+        gamma_isf_mj_m2: intrinsic stacking fault (fcc {111}, hcp (0001)), None where the plane has none.
+        gamma_usf_mj_m2: maximum along the primary path: 0 → intrinsic fault where there is one, else along the
             Burgers vector.
-        gamma_asf_mj_m2: aligned fault, atoms on top of atoms (fcc {111}), None elsewhere.
+        gamma_asf_mj_m2: aligned fault, atoms on top of atoms (fcc {111}, hcp (0001)), None elsewhere.
         gamma_max_mj_m2: largest value of the grid.
         path_vector_angstrom: (2,) end of the primary path.
         path_fraction: (P,) positions along the primary path, 0 to 1.
@@ -191,7 +191,8 @@ class LoadingCurve:
         stable_mpa: highest stress at which the core stays, in magnitude.
         unstable_mpa: lowest stress at which it glides, in magnitude.
         stress_mpa: (K,) applied resolved shear stress of each step, signed.
-        outcome: (K,) ``stable``, ``glides`` or ``unconverged`` for each step.
+        outcome: (K,) ``stable``, ``glides`` or ``unconverged`` for each step; ``void`` where the core glided from an
+            equilibrium that it was later found to leave at a lower stress, by a jump to one that lasts longer.
         core_position_angstrom: (K,) core position relative to the unloaded core.
         shear_strain: (K,) displacement of the rigid blocks against each other over the cell height, relative to
             the unloaded cell.
