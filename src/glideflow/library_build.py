@@ -103,9 +103,16 @@ def _place(path: Path) -> str:
 
 
 def _expected(entries: Sequence[LibraryEntry], folder: Path, settings: RunSettings) -> Iterator[Path]:
-    """Results, relative to its folder, that a run should have of the potentials of which it has any."""
+    """Results, relative to its folder, that a run should have of the potentials of which it has any.
+
+    Those that it computes for some families only are not among them: which families these are depends on potentials
+    of which nothing may be here yet.
+    """
     begun = [entry.potential for entry in entries if (folder / "potentials" / entry.potential.id).is_dir()]
-    run = ResolvedRun(settings=settings, base=folder, potentials=tuple(map(_as_potential, begun)))
+    of_some = {subset.property for subset in settings.subsets}
+    of_all = tuple(name for name in settings.properties if name not in of_some)
+    narrowed = settings.model_copy(update={"properties": of_all, "subsets": ()})
+    run = ResolvedRun(settings=narrowed, base=folder, potentials=tuple(map(_as_potential, begun)))
     yield from (Path(task.output) for task in run.property_tasks())
 
 

@@ -37,6 +37,12 @@ def test_what_a_run_asks_for_and_lacks_is_named(records: Records, tmp_path: Path
     assert complete.missing == ()
 
 
+def test_what_a_run_computes_for_some_families_only_is_not_missed(records: Records, tmp_path: Path) -> None:
+    settings = "properties: [lattice, elastic]\nsubsets: [{property: elastic, families_per_metal: 1}]\n"
+    folder = records.results(tmp_path / "run", records["lattice"], settings=settings)
+    assert build([folder], "test").entries[0].missing == ()
+
+
 def test_of_several_folders_the_first_wins(records: Records, tmp_path: Path) -> None:
     first = records.results(tmp_path / "first", records["lattice"], settings="properties: [lattice]\n")
     other = records.changed("lattice", a_angstrom=9.0)
