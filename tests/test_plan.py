@@ -41,7 +41,15 @@ def test_atoms_of_the_reference_cell_are_those_that_the_builder_makes() -> None:
 
 @pytest.mark.parametrize(
     ("style", "expected"),
-    [("eam/alloy", 2.3), ("eam", 2.3), ("meam", 15.0), ("meam/spline", 28.0), ("adp", 4.1), ("snap", 300.0)],
+    [
+        ("eam/alloy", 2.3),
+        ("eam", 2.3),
+        ("meam", 15.0),
+        ("meam/spline", 28.0),
+        ("adp", 4.1),
+        ("snap", 300.0),
+        ("nep", 45.0),
+    ],
 )
 def test_the_longest_matching_pair_style_counts(style: str, expected: float) -> None:
     assert microseconds_per_atom(style) == expected

@@ -21,9 +21,14 @@ MICROSECONDS_PER_ATOM: dict[str, float] = {
     "meam": 15.0,
     "meam/spline": 28.0,
     "snap": 300.0,
-    "nep": 33.0,
+    "nep": 45.0,
 }
 """CPU time of energy and forces per atom and evaluation, by pair style (the longest matching prefix counts)."""
+
+NEP_SEARCH_MICROSECONDS_PER_PAIR = 0.033
+NEP_LARGEST_FACTOR = 4.0
+"""Neighbour search of calorine in a cell of one line period: every pair over three images, until evaluating the cell as
+four copies costs less (`glideflow.engines.nep`)."""
 
 OTHER_MICROSECONDS_PER_ATOM = 30.0
 SOLVER_MICROSECONDS_PER_ATOM = 2.5
@@ -168,6 +173,14 @@ def microseconds_per_atom(pair_style: str) -> float:
     return _by_prefix(MICROSECONDS_PER_ATOM, pair_style, OTHER_MICROSECONDS_PER_ATOM)
 
 
+def _thin_cell_microseconds_per_atom(potential: Potential, atoms: int) -> float:
+    """CPU time per atom and evaluation in a cell that is thinner than the range."""
+    own = microseconds_per_atom(potential.pair_style or potential.engine)
+    if potential.engine != "nep":
+        return own
+    return min(own + NEP_SEARCH_MICROSECONDS_PER_PAIR * atoms, NEP_LARGEST_FACTOR * own)
+
+
 def _by_prefix(table: dict[str, float], pair_style: str, default: float) -> float:
     words = pair_style.split()
     name = words[0] if words else ""
@@ -181,7 +194,7 @@ def _gamma_cost(settings: RunSettings, potential: Potential) -> Cost:
     computed = points * (UNIQUE_SHARE[potential.structure] if gamma.use_symmetry else 1.0)
     computed += gamma.path_points + 2 * gamma.symmetry_check_points
     evaluations = GAMMA_ATOM_EVALUATIONS_PER_LAYER * gamma.layers * (1.0 if gamma.relaxation == "normal" else 0.05)
-    seconds = computed * evaluations * microseconds_per_atom(potential.pair_style) * 1e-6
+    seconds = computed * evaluations * microseconds_per_atom(potential.pair_style or potential.engine) * 1e-6
     return Cost(
         core_seconds=STARTUP_CORE_SECONDS + seconds,
         memory_mb=BASE_MEMORY_MB,
@@ -224,7 +237,8 @@ def _search_seconds(atoms: int, potential: Potential) -> float:
     style = potential.pair_style
     growth = float(max(1.0, atoms / PEIERLS_REFERENCE_ATOMS) ** PEIERLS_GROWTH)
     evaluations = PEIERLS_EVALUATIONS * growth * _by_prefix(NON_SMOOTH_STYLES, style, 1.0)
-    return evaluations * atoms * (microseconds_per_atom(style) + SOLVER_MICROSECONDS_PER_ATOM) * 1e-6
+    per_atom = _thin_cell_microseconds_per_atom(potential, atoms) + SOLVER_MICROSECONDS_PER_ATOM
+    return evaluations * atoms * per_atom * 1e-6
 
 
 def _paper_cost(settings: RunSettings, potential: Potential) -> Cost:

@@ -64,7 +64,7 @@ ArgumentOption = Annotated[
 ]
 CutoffOption = Annotated[
     float | None,
-    _about_potential("--cutoff", help="Range of --calculator in Å. Default: what it states, else measured."),
+    _about_potential("--cutoff", help="Range of --calculator in Å. Default: stated by it, and measured."),
 ]
 ConfigOption = Annotated[
     Path | None, _about_run("--config", "-c", help="Configuration of a run (YAML). Default: built-in defaults.")

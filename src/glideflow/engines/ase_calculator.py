@@ -13,7 +13,7 @@ import numpy as np
 from glideflow.crystals.lattices import reference_crystal
 from glideflow.engines.protocol import Evaluation, FloatArray, checked
 from glideflow.engines.range_probe import measured_range
-from glideflow.errors import EngineError, GlideflowError, PotentialError
+from glideflow.errors import EngineError, PotentialError
 from glideflow.potentials.calculator import factory_arguments
 
 if TYPE_CHECKING:
@@ -65,15 +65,24 @@ class AseSession:
 
     @functools.cached_property
     def cutoff_angstrom(self) -> float:
-        """Range of the calculator: the one given with the potential, else the one it states, else a measured one.
+        """Range of the calculator: the one given with the potential, else the larger of a stated and a measured one.
 
         A calculator states it as an attribute or a parameter under one of the usual names (``cutoff``, ``rcut``,
-        ``rcut2``, ``rc``). See `glideflow.engines.range_probe.measured_range` for how it is measured.
+        ``rcut2``, ``rc``). It is measured nevertheless, because what is stated may be where a smooth cutoff begins, or
+        the cutoff of one layer of a message-passing network; see `glideflow.engines.range_probe.measured_range`.
 
         Raises:
             EngineError: it is neither given nor stated, and cannot be measured.
         """
-        return self._given_cutoff_angstrom or self._stated_cutoff_angstrom() or self._measured_cutoff_angstrom()
+        if self._given_cutoff_angstrom:
+            return self._given_cutoff_angstrom
+        stated = self._stated_cutoff_angstrom()
+        try:
+            return max(stated, self._measured_cutoff_angstrom())
+        except EngineError:
+            if stated:
+                return stated
+            raise
 
     def evaluate(self, positions_angstrom: FloatArray, cell_angstrom: FloatArray | None = None) -> Evaluation:
         """Evaluate a configuration; see `glideflow.engines.protocol.Session.evaluate`.
@@ -118,7 +127,7 @@ class AseSession:
         spacing = reference_crystal(self._element, "fcc").nearest_neighbour_angstrom
         try:
             return measured_range(self._forces_in_vacuum, spacing)
-        except GlideflowError:
+        except EngineError:
             raise
         except Exception as error:
             raise EngineError(
@@ -160,10 +169,13 @@ def calculator_from_path(path: str, arguments: Mapping[str, Any] | None = None) 
     try:
         if not separator:
             raise AttributeError("no ':' between module and factory")
-        return getattr(importlib.import_module(module_name), factory_name)(**(arguments or {}))
+        calculator = getattr(importlib.import_module(module_name), factory_name)(**(arguments or {}))
+        if not hasattr(calculator, "get_property"):
+            raise TypeError(f"it returned {calculator!r:.80}, which is no calculator")
     except Exception as error:
         raise PotentialError(
             f"cannot make an ASE calculator from {path!r}: {error}",
             expected="'module:factory' of a callable that returns an ASE calculator",
             next_step="install the module, correct the arguments, or write a small factory that sets the calculator up",
         ) from error
+    return calculator

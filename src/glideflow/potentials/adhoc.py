@@ -200,7 +200,8 @@ def _no_file(word: str, path: Path, or_shipped: str = ", or the name of one that
     names: list[str] = []
     is_folder = False
     with suppress(OSError, ValueError, DependencyError):
-        names = [entry.name for folder in (wheel_folder(), path.parent) for entry in folder.iterdir()]
+        folders = [wheel_folder(), path.parent] if or_shipped else [path.parent]
+        names = [entry.name for folder in folders for entry in folder.iterdir()]
         is_folder = path.is_dir()
     close = did_you_mean(path.name, [name for name in names if name != path.name])
     return PotentialError(
