@@ -26,6 +26,7 @@ LOCK := envs/lock/default.txt
 # Neuroevolution potentials need a compiled package; a machine without a C++ compiler goes on without them.
 NEP_LOCK := envs/lock/nep.txt
 STAMP := $(VENV)/.stamp$(if $(TORCH),-torch-$(TORCH))
+SLURM_CLUSTER := python scripts/slurm_cluster.py
 SOURCES := src scripts tests benchmarks
 SNAKEFILES := Snakefile workflow
 
@@ -67,6 +68,14 @@ check: setup ## Tests alone, without those that need Slurm, a GPU or an electron
 .PHONY: test-faults
 test-faults: setup ## Dozens of kills at random instants, results compared to the bit (about 20 minutes)
 	pytest -m faults tests/faults $(PYTEST_ARGS)
+
+.PHONY: test-slurm
+test-slurm: setup ## The workflow on a real one-machine Slurm: root; installs slurm-wlm and munge (three minutes)
+	$(SLURM_CLUSTER) run --install -- pytest -m "slurm and not slow" tests/slurm $(PYTEST_ARGS)
+
+.PHONY: test-slurm-all
+test-slurm-all: setup ## The same with the tests that wait for wall times and for killed controllers (ten minutes)
+	$(SLURM_CLUSTER) run --install -- pytest -m slurm tests/slurm $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Style, formatting, spelling, generated files and the workflow's own linter

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """A Slurm cluster on one machine, for the tests: munged, slurmctld, two slurmd, fake GPUs; no systemd, no accounting.
 
-slurm_cluster.py up [--folder DIR] [--install]    start what is not running; print the environment to use
-slurm_cluster.py status [--folder DIR]            say what is running; exit status 3 if anything is not
-slurm_cluster.py down [--folder DIR]              cancel jobs, end the daemons, remove the folder
+slurm_cluster.py up [--folder DIR] [--install]       start what is not running; print the environment to use
+slurm_cluster.py status [--folder DIR]               say what is running; exit status 3 if anything is not
+slurm_cluster.py down [--folder DIR]                 cancel jobs, end the daemons, remove the folder
+slurm_cluster.py prepare [--install]                 say whether `up` can work here; exit status 2 if it cannot
+slurm_cluster.py run [--install] -- COMMAND ...      up, the command, and down whatever becomes of it
 
 Everything lives in one folder (default /var/tmp/glideflow-slurm), except two links in /etc/slurm: job steps look for
 the configuration there and nowhere else. `up` refuses when a configuration is there that it has not made, so it never
@@ -50,6 +52,7 @@ GPUS = 2
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 CANCEL_TIMEOUT_S = 20.0
+COMMAND_GRACE_S = 60.0
 OWNER_VARIABLE = "GLIDEFLOW_TEST_SLURM"
 """Set for every daemon, and so for the step daemons that slurmd starts: it tells whose they are."""
 
@@ -158,9 +161,7 @@ def up(cluster: Cluster, *, install: bool) -> None:
     Raises:
         ClusterError: it is not permitted, programs are missing, another configuration is in place, or a daemon ends.
     """
-    _refuse_without_root()
-    _refuse_foreign_site(cluster)
-    _provide_programs(install=install)
+    prepare(cluster, install=install)
     if not any(cluster.running().values()):
         _write_files(cluster)
     _link_site(cluster)
@@ -187,6 +188,48 @@ def down(cluster: Cluster) -> None:
             (SITE_FOLDER / name).unlink(missing_ok=True)
     if _is_cluster_folder(cluster.folder):
         shutil.rmtree(cluster.folder)
+
+
+def prepare(cluster: Cluster, *, install: bool) -> None:
+    """Find out whether a cluster can be started here, and install what is missing.
+
+    Raises:
+        ClusterError: it cannot.
+    """
+    _refuse_without_root()
+    _refuse_foreign_site(cluster)
+    _provide_programs(install=install)
+
+
+def run(cluster: Cluster, command: Sequence[str], *, install: bool) -> int:
+    """Run a command on the cluster, which ends with it if it was not there before; exit status of the command.
+
+    Raises:
+        ClusterError: the cluster cannot be brought up or down.
+    """
+    was_up = all(cluster.running().values())
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        up(cluster, install=install)
+        return _attended(command)
+    finally:
+        if not was_up and any(cluster.running().values()):
+            down(cluster)
+
+
+def _attended(command: Sequence[str]) -> int:
+    """Run a command; if this process is told to end, so is the command, with time to clear up after itself."""
+    process = subprocess.Popen(command, env=_environment(SLURM_CONF=str(SITE_FOLDER / "slurm.conf")))
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(COMMAND_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _refuse_without_root() -> None:
@@ -480,31 +523,44 @@ def _report(cluster: Cluster) -> int:
     return OK
 
 
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Options, and the command after ``--``."""
+    own = list(words[: words.index("--")] if "--" in words else words)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("action", choices=("up", "down", "status", "prepare", "run"))
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help=f"default: {DEFAULT_FOLDER}")
-    parser.add_argument("--install", action="store_true", help="install missing packages with apt-get (up only)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--install", action="store_true", help="install missing packages with apt-get")
+    options, command = parser.parse_args(own), list(words[len(own) + 1 :])
+    if (options.action == "run") != bool(command):
+        parser.error("`run`, and nothing else, is followed by -- and a command")
+    return options, command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status."""
-    options = _arguments(arguments)
+    """Do one thing; return the exit status."""
+    options, command = _arguments(sys.argv[1:] if arguments is None else arguments)
     cluster = Cluster(options.folder.absolute())
     try:
-        if options.command == "status":
-            return _report(cluster)
-        if options.command == "down":
-            down(cluster)
-            return OK
-        up(cluster, install=options.install)
+        return _act(cluster, options.action, command, install=options.install)
     except ClusterError as error:
         _say(f"error: {error}")
         return error.status
-    nodes, partitions = " ".join(NODES), " ".join(PARTITIONS)
-    _say(f"Slurm is up in {cluster.folder}: nodes {nodes}, partitions {partitions}, {GPUS} GPUs on n2")
-    print(f"export SLURM_CONF={SITE_FOLDER / 'slurm.conf'}")
+
+
+def _act(cluster: Cluster, action: str, command: Sequence[str], *, install: bool) -> int:
+    if action == "status":
+        return _report(cluster)
+    if action == "run":
+        return run(cluster, command, install=install)
+    if action == "down":
+        down(cluster)
+    elif action == "prepare":
+        prepare(cluster, install=install)
+    else:
+        up(cluster, install=install)
+        nodes, partitions = " ".join(NODES), " ".join(PARTITIONS)
+        _say(f"Slurm is up in {cluster.folder}: nodes {nodes}, partitions {partitions}, {GPUS} GPUs on n2")
+        print(f"export SLURM_CONF={SITE_FOLDER / 'slurm.conf'}")
     return OK
 
 

@@ -84,7 +84,7 @@ class StageFailure:
 
     Attributes:
         error_class: kind of failure: an exception's name, ``Crashed``, ``Killed``, ``TimeLimit``, ``MemoryLimit``,
-            ``NoResult`` or ``Upstream``.
+            ``NotStarted``, ``NoResult`` or ``Upstream``.
         reason: one sentence.
         expected: what would have been right.
         next_step: what the user can do.

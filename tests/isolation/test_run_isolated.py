@@ -269,6 +269,27 @@ def test_failures_of_several_ranks(isolated_tasks: str, name: str, error_class: 
     assert found.error_class == error_class
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_ranks_that_do_not_find_each_other_are_started_once_more(task: MakeTask, tmp_path: Path, failing: int) -> None:
+    starts = tmp_path / "starts"
+    script = f"""echo >> {starts}
+        if test $(wc -l < {starts}) -le {failing}; then
+            echo 'Abort(875709711) on node 1: Fatal error in internal_Init_thread: Other MPI error' >&2; exit 143
+        fi; exec "$@" """
+    said: list[str] = []
+    single = Task(function=task("return_value").function, arguments={"value": 3}, launcher=("sh", "-c", script, "sh"))
+    outcome = run_isolated(single, Limits(wall_time_s=120.0), lambda stage, *_: said.append(stage))
+    assert len(starts.read_text()) == 2
+    assert said == ["the ranks did not find each other, starting them once more"]
+    if failing == 1:
+        assert isinstance(outcome, Success)
+        assert outcome.value == 3
+    else:
+        assert isinstance(outcome, Failure)
+        assert outcome.error_class == "NotStarted"
+        assert "doctor" in outcome.next_step
+
+
 def test_ranks_end_when_the_parent_is_killed(isolated_tasks: str, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     code = (

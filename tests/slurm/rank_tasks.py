@@ -42,7 +42,7 @@ def main(function: str) -> None:
         arguments={"function": function},
         launcher=("srun", "--mpi=pmi2", "-n", "2"),
     )
-    outcome = run_isolated(task, Limits(wall_time_s=90))
+    outcome = run_isolated(task, Limits(wall_time_s=300))
     failed = isinstance(outcome, Failure)
     said = {"error_class": outcome.error_class, "reason": outcome.reason} if failed else {"value": outcome.value}
     print(json.dumps(said | {"seconds": time.monotonic() - started_s}))

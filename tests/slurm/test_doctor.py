@@ -37,7 +37,7 @@ def doctor(project: SlurmProject, *arguments: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -61,6 +61,7 @@ def test_doctor_writes_a_profile_that_fits_and_runs_two_ranks_through_srun(
     assert checks["LAMMPS", "MPI launcher"]["found"].startswith("srun --mpi=pmi2 -n 2: 2 ranks")
 
 
+@pytest.mark.slow
 def test_doctor_sees_that_the_shipped_profile_does_not_fit_this_site(
     make_slurm_project: Callable[[str], SlurmProject],
 ) -> None:

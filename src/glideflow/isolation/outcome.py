@@ -10,6 +10,9 @@ T = TypeVar("T")
 KILLED = "Killed"
 """Error class of a child that was killed from outside, which says nothing of what it was computing."""
 
+NOT_STARTED = "NotStarted"
+"""Error class of ranks that did not find each other: MPI itself failed, before there was anything to compute."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -45,7 +48,7 @@ class Failure:
 
     Attributes:
         error_class: exception name in the child, or ``Crashed``, ``Killed``, ``TimeLimit``, ``MemoryLimit``,
-            ``NoResult``.
+            ``NotStarted``, ``NoResult``.
         reason: one sentence for a table.
         expected: what would have been right, if the error says so.
         next_step: what the user can do, if the error says so.

@@ -21,7 +21,7 @@ import psutil
 
 from glideflow.errors import DependencyError, StorageError, TerminatedError
 from glideflow.isolation.child import FAILURE_FILE, PRIVATE_PREFIX, PROGRESS_PREFIX, RESULT_FILE, TASK_FILE
-from glideflow.isolation.outcome import KILLED, Failure, Limits, Outcome, Success, Usage
+from glideflow.isolation.outcome import KILLED, NOT_STARTED, Failure, Limits, Outcome, Success, Usage
 from glideflow.isolation.ranks import launch_environment
 from glideflow.progress import Progress, silent
 from glideflow.text import printable
@@ -34,6 +34,8 @@ EVIDENCE_LINES = 25
 SIGNAL_GRACE_S = 2.0
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the latter by way of a launcher
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+_MPI_START_FAILED = "Fatal error in internal_Init"
+"""What MPICH says when its own start fails."""
 _CHILD_LIST = Path("/proc/thread-self/children")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -66,8 +68,9 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
 
     The child's death by signal or abort, its exceptions, a hang and memory beyond the limit all become a
     `Failure`; nothing that the child does raises here. If this process dies, the child notices and ends too.
-    Temporary files of the child vanish with it, however it ends. SIGTERM from outside is no outcome of the task: a
-    scheduler or a person wants the work to end, and it is to be done again.
+    Temporary files of the child vanish with it, however it ends. Ranks that do not find each other when MPI starts
+    them, which happens now and then on a busy node, are started once more. SIGTERM from outside is no outcome of the
+    task: a scheduler or a person wants the work to end, and it is to be done again.
 
     Args:
         task: what to run.
@@ -82,12 +85,21 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
         DependencyError: the launcher cannot be started.
         TerminatedError: the child was ended by SIGTERM.
     """
+    limits = limits or Limits()
+    outcome = _run_once(task, limits, progress)
+    if isinstance(outcome, Failure) and outcome.error_class == NOT_STARTED:
+        progress("the ranks did not find each other, starting them once more", 0.0, 0.0)
+        outcome = _run_once(task, limits, progress)
+    return outcome
+
+
+def _run_once(task: Task, limits: Limits, progress: Progress) -> Outcome[Any]:
     payload = pickle.dumps((task.function, dict(task.arguments), task.wants_progress))
     with _scratch_folder(task.scratch) as folder, _folder_below(None) as temporary:
         with _refusing_unwritable(folder):
             (folder / TASK_FILE).write_bytes(payload)
         with (folder / "log").open("wb") as log:
-            watch = _Watch(_spawn(task, folder, temporary, log), limits or Limits(), progress)
+            watch = _Watch(_spawn(task, folder, temporary, log), limits, progress)
             try:
                 verdict = watch.wait()
             finally:
@@ -272,6 +284,8 @@ def _outcome(folder: Path, watch: _Watch, verdict: str) -> Outcome[Any]:
     _refuse_termination(watch.process.returncode)
     if watch.process.returncode in _KILLED:
         return _killed(usage, evidence)
+    if _MPI_START_FAILED in evidence:
+        return _not_started(usage, evidence)
     return _crash(watch.process.returncode, usage, evidence)
 
 
@@ -339,6 +353,17 @@ def _killed(usage: Usage, evidence: str) -> Failure:
         expected="enough memory for all jobs of this machine at the same time",
         next_step="run fewer jobs at a time, or give this one more memory, and compute it again: "
         "`glideflow failures` prints the command",
+        evidence=evidence,
+        usage=usage,
+    )
+
+
+def _not_started(usage: Usage, evidence: str) -> Failure:
+    return Failure(
+        error_class=NOT_STARTED,
+        reason="the MPI ranks did not find each other, twice",
+        expected="an MPI launcher of the MPICH family whose ranks can talk to each other",
+        next_step="run `glideflow doctor`, which tries the launcher, and compute it again",
         evidence=evidence,
         usage=usage,
     )

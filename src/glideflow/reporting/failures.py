@@ -16,6 +16,7 @@ MEANINGS = {
     "Killed": "The engine's process was killed from outside, twice, as the kernel does when memory runs out.",
     "TimeLimit": "The time limit of one job was reached.",
     "MemoryLimit": "The memory limit of one job was reached.",
+    "NotStarted": "The MPI ranks did not find each other when they were started.",
     "NoResult": "The process ended in order but left no result.",
     "Upstream": "A result that this one needs is missing.",
     "PotentialError": "The potential is missing, altered or malformed, or does not cover the element.",
