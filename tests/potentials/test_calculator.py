@@ -96,12 +96,12 @@ def test_arguments_files_and_the_cutoff_decide(package: Path, tmp_path: Path) ->
 
 
 def test_arguments_are_what_the_factory_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.model").write_text("weights")
+    for name in ("a.model", "cpu"):
+        (tmp_path / name).write_text("weights")
     monkeypatch.chdir(tmp_path)
     arguments = {
         "model": "a.model",
-        "label": "{0}",
-        "brace": "{7}",
+        "device": "cpu",
         "layers": 2,
         "fast": True,
         "scale": 0.5,
@@ -111,8 +111,8 @@ def test_arguments_are_what_the_factory_gets(tmp_path: Path, monkeypatch: pytest
     assert json.loads(potential.calculator_arguments)["model"] == "{0}"
     found = factory_arguments(potential)
     assert found["model"] == str(tmp_path / "a.model")
-    assert {key: found[key] for key in ("layers", "fast", "scale", "no", "brace")} == {
-        key: arguments[key] for key in ("layers", "fast", "scale", "no", "brace")
+    assert {key: found[key] for key in arguments if key != "model"} == {
+        key: value for key, value in arguments.items() if key != "model"
     }
 
 
@@ -126,6 +126,7 @@ def test_arguments_are_what_the_factory_gets(tmp_path: Path, monkeypatch: pytest
         ("ase.calculators.emt.deeper:make", {}, "no module"),
         (EMT, {"arguments": {"not a name": 1}}, "the argument 'not a name'"),
         (EMT, {"arguments": {"x": float("nan")}}, "the argument x = nan"),
+        (EMT, {"arguments": {"x": "{0}"}}, "the argument x = {0}"),
         (EMT, {"cutoff_angstrom": 0.0}, "a cutoff of 0 Å"),
         (EMT, {"cutoff_angstrom": float("nan")}, "a cutoff of nan"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+import glideflow.engines.nep as nep
 from glideflow.config.engine import EngineSettings
 from glideflow.config.load import settings_from_mapping
 from glideflow.errors import PotentialError
@@ -195,6 +196,16 @@ class TestOtherCodes:
         assert self.found()["POTCAR files"].status == "ok"
         (home / ".pmgrc.yaml").write_text("PMG_VASP_PSP_DIR: [1\n")
         assert self.found()["POTCAR files"].status == "not applicable"
+
+    def test_calorine_is_found_or_said_to_be_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(nep, "calorine_is_installed", lambda: False)
+        check = self.found()["calorine"]
+        assert check.status == "not applicable"
+        assert 'pip install "glideflow[nep]"' in check.found
+        monkeypatch.setattr(nep, "calorine_is_installed", lambda: True)
+        monkeypatch.setattr(nep.NepEngine, "version", "calorine 4.1")
+        check = self.found()["calorine"]
+        assert (check.status, check.found) == ("ok", "calorine 4.1: neuroevolution potentials")
 
     def test_gpumd_is_asked_for_its_version_in_an_empty_folder(
         self, make_program: MakeProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -56,12 +56,12 @@ def potential_from_calculator(
         element: chemical symbol.
         structure: ``fcc``, ``bcc`` or ``hcp``.
         calculator: ``module:factory``, a callable that returns a calculator.
-        arguments: keyword arguments of the factory. Text that is the path of a file makes the file's content part of
-            the potential.
+        arguments: keyword arguments of the factory. Text that has a dot or a slash and is the path of a file makes the
+            file's content part of the potential.
         cutoff_angstrom: its range; None leaves it to the calculator, or to a measurement.
 
     Raises:
-        PotentialError: the path has not this form, its module cannot be found, or an argument has no name.
+        PotentialError: the path has not this form, its module cannot be found, or an argument is not what it can be.
     """
     if not re.fullmatch(CALCULATOR_PATTERN, calculator):
         raise PotentialError(
@@ -71,6 +71,9 @@ def potential_from_calculator(
         )
     _refuse_cutoff(cutoff_angstrom)
     given = dict(arguments or {})
+    for key, value in given.items():
+        if isinstance(value, str) and PLACEHOLDER.fullmatch(value):
+            raise PotentialError(f"the argument {key} = {value}", expected="other text: this stands for a file here")
     files = {key: Path(value) for key, value in given.items() if isinstance(value, str) and _is_file(value)}
     placeholders = {key: f"{{{number}}}" for number, key in enumerate(files)}
     return with_factory(
@@ -184,6 +187,8 @@ def _version(package: str) -> str:
 
 
 def _is_file(text: str) -> bool:
+    if "." not in text and "/" not in text:  # a word such as `cpu`, whatever lies in the folder
+        return False
     with suppress(OSError, ValueError):  # too long for a name, or with a null byte
         return Path(text).is_file()
     return False

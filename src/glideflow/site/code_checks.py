@@ -50,7 +50,9 @@ GPUMD = Code(name="GPUMD", variables=("GPUMD_COMMAND",), programs=("gpumd",))
 
 
 def code_checks(elements: Sequence[str], *, limit_s: float) -> Iterator[Check]:
-    """What there is of VASP, its data sets, GPUMD and GPAW. The library branch needs none of them.
+    """What there is of VASP, its data sets, GPUMD, GPAW and calorine.
+
+    The library branch needs none of them but calorine, and that for neuroevolution potentials only.
 
     Args:
         elements: chemical symbols of the run, whose data sets are looked for.
@@ -60,6 +62,7 @@ def code_checks(elements: Sequence[str], *, limit_s: float) -> Iterator[Check]:
     yield _potcars(elements)
     yield _gpumd(limit_s)
     yield _gpaw(limit_s)
+    yield _calorine()
 
 
 def find_command(code: Code, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -193,3 +196,12 @@ def _gpaw(limit_s: float) -> Check:
         expected="" if answer.good else "gpaw info, with its libraries and data sets",
         next_step="" if answer.good else "pip install gpaw gpaw-data, and see the DFT page of the documentation",
     )
+
+
+def _calorine() -> Check:
+    from glideflow.engines.nep import NepEngine, calorine_is_installed
+
+    if not calorine_is_installed():
+        found = 'not installed: neuroevolution potentials are left out; pip install "glideflow[nep]" compiles it'
+        return Check(area=AREA, name="calorine", status="not applicable", found=found)
+    return Check(area=AREA, name="calorine", status="ok", found=f"{NepEngine().version}: neuroevolution potentials")
