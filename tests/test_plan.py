@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glideflow.config.load import settings_from_mapping
+from glideflow.config.peierls_stress import PeierlsStressSettings
+from glideflow.config.run import RunSettings
 from glideflow.config.yaml_text import settings_yaml
-from glideflow.cost import microseconds_per_atom, peierls_atoms, property_cost
+from glideflow.cost import Cost, microseconds_per_atom, peierls_atoms, property_cost
+from glideflow.engines.nep import repeats_for
 from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
 from glideflow.plan import (
     FIRST_ATTEMPT_SAFETY,
@@ -48,7 +53,7 @@ def test_atoms_of_the_reference_cell_are_those_that_the_builder_makes() -> None:
         ("meam/spline", 28.0),
         ("adp", 4.1),
         ("snap", 300.0),
-        ("nep", 45.0),
+        ("nep", 65.0),
     ],
 )
 def test_the_longest_matching_pair_style_counts(style: str, expected: float) -> None:
@@ -61,6 +66,24 @@ def test_cost_grows_with_what_is_asked_for() -> None:
     for rule in ("gamma_surface", "peierls_stress"):
         assert property_cost(small, rule, COPPER).core_seconds < property_cost(large, rule, COPPER).core_seconds
         assert property_cost(large, rule, COPPER).core_seconds < property_cost(large, rule, MAGNESIUM).core_seconds
+
+
+def test_neuroevolution_potentials_cost_more_in_thin_cells_and_keep_more() -> None:
+    """As `glideflow.engines.nep` chooses: a search that grows with the square, then four copies."""
+    network = replace(COPPER, engine="nep", pair_style="", pair_coeff=())
+
+    def cost(potential: Potential, height: float) -> Cost:
+        settings = RunSettings().model_copy(
+            update={"peierls_stress": PeierlsStressSettings(height_angstrom=height, burgers_vectors=60)}
+        )
+        return property_cost(settings, "peierls_stress", potential)
+
+    for height, repeats in ((80.0, 1), (400.0, 4)):
+        atoms = peierls_atoms(PeierlsStressSettings(height_angstrom=height, burgers_vectors=60), network)
+        assert math.prod(repeats_for(np.diag([150.0, 4.43, height + 30]), atoms, 6.0)) == repeats
+        memory_mb = cost(network, height).memory_mb - cost(COPPER, height).memory_mb
+        assert memory_mb == pytest.approx(0.056 * atoms * repeats)
+        assert cost(network, height).core_seconds > 50 * cost(COPPER, height).core_seconds
 
 
 def test_plan_counts_the_jobs_of_each_rule() -> None:

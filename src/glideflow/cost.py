@@ -21,14 +21,17 @@ MICROSECONDS_PER_ATOM: dict[str, float] = {
     "meam": 15.0,
     "meam/spline": 28.0,
     "snap": 300.0,
-    "nep": 45.0,
+    "nep": 65.0,
 }
 """CPU time of energy and forces per atom and evaluation, by pair style (the longest matching prefix counts)."""
 
 NEP_SEARCH_MICROSECONDS_PER_PAIR = 0.033
-NEP_LARGEST_FACTOR = 4.0
+NEP_COPIES = 4
 """Neighbour search of calorine in a cell of one line period: every pair over three images, until evaluating the cell as
 four copies costs less (`glideflow.engines.nep`)."""
+
+NEP_MEMORY_MB_PER_ATOM = 0.056
+"""What calorine keeps for each atom and copy."""
 
 OTHER_MICROSECONDS_PER_ATOM = 30.0
 SOLVER_MICROSECONDS_PER_ATOM = 2.5
@@ -178,7 +181,18 @@ def _thin_cell_microseconds_per_atom(potential: Potential, atoms: int) -> float:
     own = microseconds_per_atom(potential.pair_style or potential.engine)
     if potential.engine != "nep":
         return own
-    return min(own + NEP_SEARCH_MICROSECONDS_PER_PAIR * atoms, NEP_LARGEST_FACTOR * own)
+    return NEP_COPIES * own if _evaluates_copies(atoms) else own + NEP_SEARCH_MICROSECONDS_PER_PAIR * atoms
+
+
+def _evaluates_copies(atoms: int) -> bool:
+    return NEP_SEARCH_MICROSECONDS_PER_PAIR * atoms > (NEP_COPIES - 1) * MICROSECONDS_PER_ATOM["nep"]
+
+
+def _thin_cell_memory_mb(potential: Potential, atoms: int) -> float:
+    """Memory of an engine that keeps more of a thin cell than LAMMPS does."""
+    if potential.engine != "nep":
+        return 0.0
+    return NEP_MEMORY_MB_PER_ATOM * atoms * (NEP_COPIES if _evaluates_copies(atoms) else 1)
 
 
 def _by_prefix(table: dict[str, float], pair_style: str, default: float) -> float:
@@ -227,7 +241,9 @@ def _searches_cost(
     )
     return Cost(
         core_seconds=STARTUP_CORE_SECONDS + sum(seconds),
-        memory_mb=BASE_MEMORY_MB + PEIERLS_MEMORY_MB_PER_ATOM * max(atoms),
+        memory_mb=BASE_MEMORY_MB
+        + PEIERLS_MEMORY_MB_PER_ATOM * max(atoms)
+        + _thin_cell_memory_mb(potential, max(atoms)),
         result_bytes=result_bytes + PEIERLS_BYTES_PER_ATOM * max(atoms),
         partial_bytes=PARTIAL_BYTES_PER_ATOM * sum(atoms),
     )

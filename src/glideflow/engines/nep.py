@@ -33,7 +33,7 @@ Repeats = tuple[int, int, int]
 _BINNED_ABOVE_CUTOFFS: Final = 2.5
 _IMAGES_WITHIN_CUTOFFS: Final = 2.0
 _SECONDS_PER_PAIR: Final = 1.1e-8
-_SECONDS_PER_ATOM: Final = 4.5e-5
+_SECONDS_PER_ATOM: Final = 6.5e-5
 """CPU time of one candidate pair of the plain search and of one atom's energy and forces, on one core."""
 
 _LARGEST_ATOM_COUNT: Final = (2**31 - 1) // 6000
