@@ -15,6 +15,7 @@ import numpy as np
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
 from glideflow.crystals.layers import LayeredCrystal, cut_plane, layered_crystal
 from glideflow.crystals.slip_systems import SlipSystem
+from glideflow.errors import PropertyError
 from glideflow.progress import Progress, silent
 from glideflow.properties.anisotropic_line import FloatArray, energy_tensor, layer_stiffness, rotated, stiffness_tensor
 from glideflow.properties.disregistry import DisregistryModel, core_position, slopes_along_burgers
@@ -27,6 +28,7 @@ from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 _GLIDE_AXIS = {"edge": 0, "screw": 1}
 _COMPONENTS = {"line": 1, "surface": 2, "gradient": 2}
 _LARGEST_DENOMINATOR = 24
+_LOWEST_BARRIER_MJ_M2 = 1e-3
 
 
 def peierls_nabarro(
@@ -51,9 +53,10 @@ def peierls_nabarro(
         progress: progress callback.
 
     Raises:
-        PropertyError: the crystal is not stable against every strain, or γ has no barrier along the Burgers vector.
+        PropertyError: a line has no positive elastic energy, or γ has no barrier along the Burgers vector.
     """
-    continuum = _continuum(lattice, elastic, gamma, system, settings, character)
+    continuum = continuum_of(lattice, elastic, gamma, system, settings, character)
+    closed_forms = _closed_forms(continuum)
     models, failures = [], []
     for done, name in enumerate(settings.models):
         progress("Peierls-Nabarro", done, len(settings.models))
@@ -70,15 +73,16 @@ def peierls_nabarro(
         burgers_vector_angstrom=continuum.burgers_angstrom,
         node_spacing_angstrom=continuum.spacing_angstrom,
         length_angstrom=settings.length_burgers * continuum.burgers_angstrom,
+        resolution_mpa=settings.tolerance * continuum.energy_factor_gpa * 1e3,
         energy_tensor_gpa=continuum.energy_tensor_gpa,
-        **_closed_forms(continuum),
+        **closed_forms,
         models=tuple(models),
-        flags=(*_gamma_flags(gamma), *failures),
+        flags=(*_upstream_flags(elastic, gamma), *failures),
     )
 
 
 @dataclass(frozen=True)
-class _Continuum:
+class Continuum:
     """What the models are made of.
 
     Attributes:
@@ -128,21 +132,22 @@ class _Continuum:
         )
 
 
-def _continuum(
+def continuum_of(
     lattice: LatticeResult,
     elastic: ElasticResult,
     gamma: GammaSurfaceResult,
     system: SlipSystem,
     settings: PeierlsNabarroSettings,
     character: str,
-) -> _Continuum:
+) -> Continuum:
+    """What the models of a slip system are made of; see `peierls_nabarro` for the arguments."""
     layers = layered_crystal(lattice.crystal, system)
     axis = _GLIDE_AXIS[character]
     stiffness = rotated(stiffness_tensor(elastic.tensor_gpa), layers.frame.axes)
     wavevectors, cosine, sine = plane_waves(gamma)
     b, spacing = layers.burgers_vector_angstrom, settings.node_spacing
     glide, normal = np.eye(3)[axis], np.eye(3)[2]
-    return _Continuum(
+    return Continuum(
         burgers_angstrom=b,
         spacing_angstrom=row_spacing(layers, axis) if spacing == "rows" else spacing * b,
         gap_angstrom=float(layers.gaps_angstrom[cut_plane(layers, gamma.cut)]),
@@ -186,13 +191,14 @@ def plane_waves(gamma: GammaSurfaceResult) -> tuple[FloatArray, FloatArray, Floa
     return upper[first], coefficients[0], coefficients[1]
 
 
-def _closed_forms(continuum: _Continuum) -> dict[str, float]:
+def _closed_forms(continuum: Continuum) -> dict[str, float]:
     """Fields of the result that have closed forms."""
     b, factor, spacing = continuum.burgers_angstrom, continuum.energy_factor_gpa, continuum.spacing_angstrom
     line = np.linspace(0, 1, 721)[:, None] * [b, 0.0]
     phase = line @ continuum.wavevectors_per_angstrom.T
     values = np.cos(phase) @ continuum.cosine_mj_m2 + np.sin(phase) @ continuum.sine_mj_m2
     height = float(values.max() - values[0])
+    _refuse_no_dislocation(continuum, height)
     slope_gpa = np.abs(slopes_along_burgers(continuum.model("line", 16))).max() * factor
     sinusoidal_gpa = np.pi * height / b / EV_PER_A2_TO_MJ_PER_M2 * EV_PER_A3_TO_GPA
     widths = [float(half_width(factor, b, slope)) for slope in (sinusoidal_gpa, slope_gpa)]
@@ -208,8 +214,24 @@ def _closed_forms(continuum: _Continuum) -> dict[str, float]:
     }
 
 
+def _refuse_no_dislocation(continuum: Continuum, height_mj_m2: float) -> None:
+    lowest = float(np.linalg.eigvalsh(continuum.energy_tensor_gpa).min())
+    if not lowest > 0:
+        raise PropertyError(
+            f"the elastic energy of a line is not positive: the energy tensor has the eigenvalue {lowest:.3g} GPa",
+            expected="elastic constants of a stable crystal",
+            next_step="see the elastic constants of this potential and their flags",
+        )
+    if not height_mj_m2 > _LOWEST_BARRIER_MJ_M2:
+        raise PropertyError(
+            f"γ rises by {height_mj_m2:.3g} mJ/m² along the Burgers vector",
+            expected="a barrier between one lattice site and the next",
+            next_step="see the γ surface of this potential",
+        )
+
+
 def _semidiscrete(
-    name: str, continuum: _Continuum, settings: PeierlsNabarroSettings
+    name: str, continuum: Continuum, settings: PeierlsNabarroSettings
 ) -> tuple[SemidiscreteResult | None, str]:
     """A semidiscrete model, or why there is none."""
     model = continuum.model(name, settings.length_burgers)
@@ -219,7 +241,7 @@ def _semidiscrete(
     return _result(name, cores, model, continuum), ""
 
 
-def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, continuum: _Continuum) -> SemidiscreteResult:
+def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, continuum: Continuum) -> SemidiscreteResult:
     """The only dislocation of a model in Å and MPa."""
     b, mpa, branch = continuum.burgers_angstrom, continuum.energy_factor_gpa * 1e3, cores.branch
     on_branch = np.isfinite(branch.glided[:, 0])
@@ -251,5 +273,6 @@ def _branch_flags(cores: SemidiscreteCores) -> tuple[str, ...]:
     return ()
 
 
-def _gamma_flags(gamma: GammaSurfaceResult) -> tuple[str, ...]:
-    return tuple(flag for flag in gamma.flags if flag.startswith("negative"))
+def _upstream_flags(elastic: ElasticResult, gamma: GammaSurfaceResult) -> tuple[str, ...]:
+    unstable = () if elastic.born_stable else ("not Born-stable",)
+    return (*unstable, *(flag for flag in gamma.flags if flag.startswith("negative")))

@@ -23,11 +23,13 @@ from glideflow.properties.peierls_nabarro_closed import half_width
 
 _OFFSET_NODES = 0.25
 """Where the cores are started, from a node: at no place that symmetry makes an equilibrium."""
-_ROUGH = 1e-3
+_ROUGH = 1e-5
 _FREE_ITERATIONS = 40
 _WIDEST = 0.5
 """Of the period: a core that is wider is none."""
-_FAULT_POINTS = 96
+_FAULT_POINTS = 100
+_FAULT_REACH = 0.6
+"""In Burgers vectors: how far from b/2 a fault between two halves is looked for."""
 _FINE = 8
 """Points per node at which a profile is interpolated."""
 _PEAK = 0.3
@@ -137,19 +139,26 @@ def start_disregistries(model: DisregistryModel) -> FloatArray:
 
 
 def lowest_fault(model: DisregistryModel) -> tuple[FloatArray, FloatArray]:
-    """(B, c) disregistry of the lowest fault that lies at half of the Burgers vector along it, and (B,) its energy."""
+    """(B, c) disregistry of the fault that halves of the Burgers vector meet at, and (B,) its energy.
+
+    It is the minimum of γ nearest to b/2 on the line through it across the Burgers vector: the intrinsic fault on {111}
+    of fcc, b/2 itself where symmetry makes that a minimum, and with one component.
+    """
     half = model.burgers / 2
+    perfect = model.misfit(0 * half[:, None])[0][:, 0]
     if model.components == 1:
-        return half, (model.misfit(half[:, None])[0] - model.misfit(0 * half[:, None])[0])[:, 0]
+        return half, model.misfit(half[:, None])[0][:, 0] - perfect
     across = np.stack([-model.direction[:, 1], model.direction[:, 0]], axis=1)
-    reach = 1.5 * np.linalg.norm(model.burgers, axis=1)
-    offset = np.linspace(-1, 1, _FAULT_POINTS + 1)[:, None] * across[:, None] * reach[:, None, None]
+    share = np.linspace(-_FAULT_REACH, _FAULT_REACH, 2 * _FAULT_POINTS + 1)
+    offset = share[:, None] * np.linalg.norm(model.burgers, axis=1)[:, None, None] * across[:, None]
     points = half[:, None] + offset
-    energy = model.misfit(points)[0] - model.misfit(0 * half[:, None])[0]
-    low = energy <= energy.min(axis=1, keepdims=True) + 1e-9 * np.ptp(energy, axis=1, keepdims=True)
-    nearest = np.where(low, np.linalg.norm(offset, axis=2), np.inf).argmin(axis=1)
+    energy = model.misfit(points)[0]
+    lowest = np.zeros(energy.shape, dtype=bool)
+    lowest[:, 1:-1] = (energy[:, 1:-1] <= energy[:, :-2]) & (energy[:, 1:-1] <= energy[:, 2:])
+    lowest[:, _FAULT_POINTS] |= ~lowest.any(axis=1)
+    nearest = np.where(lowest, np.abs(share), np.inf).argmin(axis=1)
     chosen = np.arange(model.size)
-    return points[chosen, nearest], energy[chosen, nearest]
+    return points[chosen, nearest], energy[chosen, nearest] - perfect
 
 
 def core_widths(model: DisregistryModel, disregistry: FloatArray) -> tuple[FloatArray, FloatArray]:

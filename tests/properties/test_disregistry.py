@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from glideflow.properties.disregistry import (
+    DisregistryModel,
+    core_position,
+    elastic_spectrum,
+    glided,
+    moved_on,
+    relax,
+)
+from glideflow.properties.disregistry_branch import follow
+from glideflow.properties.disregistry_load import load
+
+FloatArray = NDArray[np.float64]
+
+
+def sinusoidal(*widths: float, spacing: float = 0.5, length: float = 60.0, asymmetry: float = 0.0) -> DisregistryModel:
+    """Lines with K = b = 1 and a γ line whose continuum core has the given half width."""
+    slope = 1 / (4 * np.pi * np.array(widths))
+    height = slope / (2 * np.pi)
+    return DisregistryModel(
+        energy_tensor=np.ones((len(widths), 1, 1)),
+        burgers=np.ones((len(widths), 1)),
+        wavevectors=2 * np.pi * np.arange(3.0).reshape(1, 3, 1),
+        cosine=np.stack([height, -height, 0 * height], axis=1),
+        sine=asymmetry * np.stack([0 * height, -height, height / 2], axis=1),
+        spacing=np.full(len(widths), spacing),
+        nodes=round(length / spacing),
+        gradient=np.zeros((len(widths), 1, 1)),
+    )
+
+
+def planar() -> DisregistryModel:
+    """Two components, everything coupled, with a gradient term."""
+    generator = np.random.default_rng(3)
+    waves = 2 * np.pi * np.array([[1.0, 0.0], [0.0, 0.6], [1.0, 0.6], [1.0, -0.6]])
+    return DisregistryModel(
+        energy_tensor=np.array([[[1.0, 0.1], [0.1, 0.7]]]),
+        burgers=np.array([[1.0, 0.0]]),
+        wavevectors=waves[None],
+        cosine=-np.array([[0.02, 0.015, 0.01, 0.01]]),
+        sine=generator.normal(size=(1, 4)) * 2e-3,
+        spacing=np.array([0.5]),
+        nodes=24,
+        gradient=np.array([[[0.2, 0.02], [0.02, 0.1]]]),
+    )
+
+
+def arctan(model: DisregistryModel, widths: FloatArray, offset: float = 0.25) -> FloatArray:
+    x = (np.arange(model.nodes) - model.nodes // 2 - offset) * model.spacing[:, None]
+    return (0.5 + np.arctan(x / widths[:, None]) / np.pi)[..., None] * model.burgers[:, None]
+
+
+def test_gradient_and_hessian_are_derivatives_of_the_energy() -> None:
+    model = planar()
+    start = arctan(model, np.array([0.8])) + np.random.default_rng(0).normal(size=(1, 24, 2)) * 0.05
+    stress, step = np.array([0.01]), 1e-5
+    _, gradient, hessian = model.energy(start, stress)
+    for index in (0, 11, 24, 25, 47):
+        change = np.zeros(48)
+        change[index] = step
+        plus, minus = (model.energy(start + sign * change.reshape(1, 24, 2), stress) for sign in (1, -1))
+        assert gradient[0, index] == pytest.approx((plus[0] - minus[0])[0] / (2 * step), abs=1e-9)
+        np.testing.assert_allclose(hessian[0, index], (plus[1] - minus[1])[0] / (2 * step), atol=1e-7)
+
+
+def test_the_elastic_energy_is_the_double_sum_of_bulatov_and_kaxiras() -> None:
+    """A bump far from its images: energy (K/4π) Σ χ_ij Δ_i Δ_j of its density, segment by segment."""
+    model = sinusoidal(1.0, spacing=0.4, length=600.0)
+    x = (np.arange(model.nodes) - model.nodes / 2) * 0.4
+    bump = np.exp(-((x / 2) ** 2)) * (1 + 0.3 * x)
+    smooth = model.secular + bump[None, :, None]
+    own = model.energy(smooth, np.zeros(1))[0][0] - model.misfit(smooth)[0].sum()
+    near = np.abs(x) < 20
+    density = np.diff(bump[near]) / 0.4
+    i = np.arange(len(density))
+    apart = (i[:, None] - i) * 0.4
+
+    def psi(distance: FloatArray) -> FloatArray:
+        return 0.5 * distance**2 * np.log(np.maximum(np.abs(distance), 1e-300))
+
+    chi = 1.5 * 0.4**2 + 2 * psi(apart) - psi(apart + 0.4) - psi(apart - 0.4)
+    assert own * 0.4 == pytest.approx(density @ chi @ density / (4 * np.pi), rel=1e-4)
+
+
+def test_long_waves_see_the_continuum() -> None:
+    q = 2 * np.pi * np.arange(6) / 4000
+    np.testing.assert_allclose(elastic_spectrum(4000)[:6], q / 2, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("spacing", "error"), [(0.4, 2e-3), (0.2, 5e-4)])
+def test_a_wide_core_is_that_of_the_continuum(spacing: float, error: float) -> None:
+    """δ = ½ + arctan(tan(πx/L)/tanh(πw/L))/π with sinh 2πw/L = 2πζ/L solves the continuum model of an array.
+
+    It is the sum of the arctans of the array; the error of the nodes is of second order in their distance.
+    """
+    length, zeta = 40.0, 2.0
+    model = sinusoidal(zeta, spacing=spacing, length=length)
+    relaxed = relax(model, arctan(model, np.array([1.0])), held=True)
+    width = np.arcsinh(2 * np.pi * zeta / length) * length / (2 * np.pi)
+    x = ((np.arange(model.nodes) - core_position(model, relaxed)) * spacing)[1:]  # tan jumps at the ends
+    exact = 0.5 + np.arctan(np.tan(np.pi * x / length) / np.tanh(np.pi * width / length)) / np.pi
+    np.testing.assert_allclose(relaxed[0, 1:, 0], exact, atol=error)
+
+
+def test_moving_on_by_a_node_changes_nothing_but_the_position() -> None:
+    model = planar()
+    start = arctan(model, np.array([0.8]))
+    ahead = moved_on(model, start)
+    assert model.energy(ahead, np.zeros(1))[0] == pytest.approx(model.energy(start, np.zeros(1))[0], abs=1e-13)
+    assert glided(model, start, ahead) == pytest.approx(1.0)
+    assert core_position(model, start + 0.07) == pytest.approx(core_position(model, start))
+
+
+def test_peierls_stress_falls_exponentially_with_the_width_and_is_resolved_to_the_last_decades() -> None:
+    widths = np.array([0.8, 1.2, 1.6, 2.0])
+    model = sinusoidal(*widths, length=100.0)
+    branch = follow(model, relax(model, arctan(model, widths), held=True))
+    assert branch.periodic.all()
+    np.testing.assert_allclose(branch.forward, branch.reverse, rtol=1e-5)
+    # exp(-2πζ/h) times a power of ζ: the slope comes close to -2π/h = -12.57 from above.
+    slopes = np.diff(np.log(branch.forward)) / np.diff(widths)
+    assert branch.forward[-1] < 1e-9
+    assert ((slopes > -12.57) & (slopes < -11.0)).all()
+    assert (np.diff(slopes) < 0).all()
+
+
+def test_a_batch_is_its_members_one_by_one() -> None:
+    widths = np.array([0.3, 0.9])
+    model = sinusoidal(*widths)
+    start = relax(model, arctan(model, widths), held=True)
+    together = follow(model, start)
+    for index in range(2):
+        single = model.take(np.arange(2) == index)
+        alone = follow(single, start[index : index + 1])
+        assert together.forward[index] == pytest.approx(alone.forward[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [0.2, 0.5])
+def test_equilibria_exist_up_to_the_peierls_stress_and_not_beyond(width: float) -> None:
+    """By SciPy's trust-region minimiser on the energy alone, which knows of no branch."""
+    from scipy.optimize import minimize
+
+    model = sinusoidal(width, length=24.0)
+    rest = relax(model, relax(model, arctan(model, np.array([width])), held=True))
+    peak = follow(model, rest)
+    outcomes = []
+    for factor in (0.998, 1.002):
+        stress = np.array([factor * peak.forward[0]])
+        found = minimize(
+            lambda q, stress=stress: model.energy(q.reshape(1, -1, 1), stress)[0][0],
+            peak.at_peak.ravel(),
+            jac=lambda q, stress=stress: model.energy(q.reshape(1, -1, 1), stress)[1][0],
+            hess=lambda q, stress=stress: model.energy(q.reshape(1, -1, 1), stress)[2][0],
+            method="trust-exact",
+            options={"gtol": 1e-9, "maxiter": 60, "initial_trust_radius": 0.1, "max_trust_radius": 0.2},
+        )
+        outcomes.append(abs(glided(model, rest, found.x.reshape(1, -1, 1))[0]))
+    assert outcomes[0] < 1.0 < outcomes[1]
+
+
+@pytest.mark.parametrize("width", [0.15, 0.6])
+def test_loading_step_by_step_finds_the_largest_stress_of_the_branch(width: float) -> None:
+    model = sinusoidal(width, asymmetry=0.2)
+    rest = relax(model, relax(model, arctan(model, np.array([width])), held=True))
+    branch = follow(model, rest)
+    for sign, expected in ((1.0, branch.forward[0]), (-1.0, branch.reverse[0])):
+        loading = load(model, branch.unloaded, sign)
+        assert loading.glides
+        assert loading.stress == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_asymmetric_line_is_easier_in_one_sense_and_the_mirror_image_in_the_other() -> None:
+    values = []
+    for asymmetry in (0.3, -0.3):
+        model = sinusoidal(0.25, asymmetry=asymmetry)
+        branch = follow(model, relax(model, arctan(model, np.array([0.25]))))
+        values.append((branch.forward[0], branch.reverse[0]))
+    assert values[0][0] != pytest.approx(values[0][1], rel=1e-2)
+    assert values[0] == pytest.approx(values[1][::-1], rel=1e-6)
