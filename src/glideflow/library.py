@@ -63,7 +63,7 @@ def merge(
         name=settings.name,
         glideflow_version=__version__,
         settings_json=json.dumps(settings.model_dump(mode="json"), sort_keys=True),
-        entries=gathered.entries(),
+        entries=gathered.entries([system.name for system in settings.slip_systems]),
         missing=tuple(gathered.missing),
         accept_missing_percent=accepted,
     )
@@ -79,12 +79,19 @@ class Gathered:
         for path in paths:
             self._add(path)
 
-    def entries(self) -> tuple[LibraryEntry, ...]:
-        """One entry per potential of which there is a record, ordered by id."""
+    def entries(self, slip_systems: Sequence[str] = ()) -> tuple[LibraryEntry, ...]:
+        """One entry per potential of which there is a record, ordered by id.
+
+        Args:
+            slip_systems: names of slip systems in the order of their importance: the first that a potential has is
+                the one that tables and figures show.
+        """
         lacking: dict[str, list[str]] = defaultdict(list)
         for each in self.missing:
             lacking[each.potential].append(each.stage_name)
-        return with_families(_entry(stages, lacking[name]) for name, stages in sorted(self.stages.items()))
+        return with_families(
+            _entry(stages, lacking[name], slip_systems) for name, stages in sorted(self.stages.items())
+        )
 
     def _add(self, path: Path) -> None:
         try:
@@ -153,10 +160,12 @@ def _refuse_too_many(missing: Sequence[MissingResult], expected: int, accepted: 
     )
 
 
-def _entry(stages: Sequence[StageRecord], missing: Iterable[str]) -> LibraryEntry:
-    def order(stage: StageRecord) -> tuple[int, str, str]:
+def _entry(stages: Sequence[StageRecord], missing: Iterable[str], slip_systems: Sequence[str]) -> LibraryEntry:
+    def order(stage: StageRecord) -> tuple[int, int, str, str]:
         names: tuple[str, ...] = ALL_PROPERTIES
-        return (names.index(stage.property), stage.slip_system, stage.character)
+        known = stage.slip_system in slip_systems
+        rank = slip_systems.index(stage.slip_system) if known else len(slip_systems)
+        return (names.index(stage.property), rank, stage.slip_system, stage.character)
 
     ordered = tuple(sorted(stages, key=order))
     return LibraryEntry(

@@ -8,7 +8,14 @@ from ase.neighborlist import neighbor_list
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glideflow.crystals.dislocations import DislocationCell, DislocationSize, edge_dislocation, misfit_profile
+from glideflow.crystals.dislocations import (
+    DislocationCell,
+    DislocationSize,
+    dislocation_cell,
+    edge_dislocation,
+    misfit_profile,
+    screw_dislocation,
+)
 from glideflow.crystals.lattices import Crystal
 from glideflow.crystals.layers import layered_crystal, rectangular_points
 from glideflow.crystals.slip_systems import SlipSystem
@@ -24,6 +31,79 @@ SIZE = DislocationSize(burgers_vectors=30, height_angstrom=50.0, line_periods=1,
 def case(request: pytest.FixtureRequest, systems: Systems) -> tuple[Crystal, DislocationCell]:
     perfect, system = systems(request.param)
     return perfect, edge_dislocation(layered_crystal(perfect, system), SIZE)
+
+
+SCREWS = ("fcc_111", "bcc_110", "bcc_112", "hcp_prismatic", "hcp_basal")
+
+
+@pytest.mark.parametrize("name", SCREWS)
+def test_a_screw_cell_is_a_perfect_crystal_away_from_the_core(systems: Systems, name: str) -> None:
+    """Across the border of the cell and across the glide plane half a period away, nothing shows that it was cut."""
+    perfect, system = systems(name)
+    layers = layered_crystal(perfect, system)
+    size = DislocationSize(burgers_vectors=60, height_angstrom=40.0, line_periods=2, rigid_thickness_angstrom=6.0)
+    cell = screw_dislocation(layers, size)
+    length, burgers = cell.cell_angstrom[0, 0], layers.burgers_vector_angstrom
+    np.testing.assert_allclose(cell.cell_angstrom[0], [length, -burgers / 2, 0.0], atol=1e-12)
+    np.testing.assert_allclose(cell.cell_angstrom[1], [0.0, 2 * burgers, 0.0], atol=1e-12)
+    nearest, spacing = perfect.nearest_neighbour_angstrom, layers.gaps_angstrom.max()
+    first, distance = neighbor_list("id", cell.atoms("Cu"), 1.18 * nearest)
+    count = np.bincount(first, minlength=len(cell.positions_angstrom))
+    away = np.abs(cell.positions_angstrom[:, 0] - cell.start_angstrom) > 0.4 * length
+    inside = np.abs(cell.plane + 0.5) * spacing < 8.0
+    assert (away & inside).sum() > 20
+    assert set(count[away & inside].tolist()) == {12 if perfect.structure in ("fcc", "hcp") else 14}
+    assert distance.min() > 0.85 * nearest
+    assert np.sum(cell.plane >= 0) / len(np.unique(cell.plane[cell.plane >= 0])) == np.sum(cell.plane == -1)
+
+
+@pytest.mark.parametrize("name", SCREWS)
+def test_around_a_screw_the_displacements_add_up_to_one_burgers_vector(systems: Systems, name: str) -> None:
+    """Along a row of the upper half and back along one of the lower half, the border included."""
+    cell = screw_dislocation(layered_crystal(*systems(name)), SIZE)
+    burgers = cell.burgers_vector_angstrom
+    sums = {}
+    for plane in (2, -3):
+        row = np.flatnonzero(cell.plane == plane)
+        row = row[np.argsort(cell.lattice_positions_angstrom[row, 0])]
+        moved = (cell.positions_angstrom - cell.lattice_positions_angstrom)[row, 1]
+        steps = np.diff(np.append(moved, moved[0] + cell.cell_angstrom[0, 1]))
+        sums[plane] = (steps - burgers * np.rint(steps / burgers)).sum()
+    assert sums[2] == pytest.approx(-burgers / 2)
+    assert sums[-3] == pytest.approx(burgers / 2)
+
+
+def test_rigid_blocks_of_a_screw_are_sheared_uniformly_wherever_the_core_is(systems: Systems) -> None:
+    layers = layered_crystal(*systems("bcc_110"))
+    first, second = (screw_dislocation(layers, SIZE, core_offset=offset) for offset in (0.0, 0.5))
+    rigid = ~first.mobile
+    np.testing.assert_allclose(first.positions_angstrom[rigid], second.positions_angstrom[rigid], atol=1e-12)
+    moves = (first.positions_angstrom - first.lattice_positions_angstrom)[first.top]
+    share = first.lattice_positions_angstrom[first.top, 0] / first.cell_angstrom[0, 0]
+    np.testing.assert_allclose(moves[:, 1], -first.burgers_vector_angstrom / 2 * share, atol=1e-12)
+    np.testing.assert_allclose(moves[:, [0, 2]], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "character", "valley"),
+    [
+        ("bcc_110", "screw", np.sqrt(2 / 3) * 2.855),
+        ("fcc_111", "screw", np.sqrt(3 / 8) * 3.615),
+        ("hcp_basal", "screw", np.sqrt(3 / 4) * 3.234),
+        ("hcp_prismatic", "screw", 5.168),
+        ("bcc_110", "edge", np.sqrt(3 / 4) * 2.855 / 3),
+        ("fcc_111", "edge", np.sqrt(1 / 2) * 3.615 / 2),
+        ("hcp_prismatic", "edge", 3.234),
+    ],
+)
+def test_distances_of_peierls_valleys(systems: Systems, name: str, character: str, valley: float) -> None:
+    cell = dislocation_cell(layered_crystal(*systems(name)), SIZE, character=character)
+    assert cell.valley_angstrom == pytest.approx(valley)
+
+
+def test_another_character_is_refused(systems: Systems) -> None:
+    with pytest.raises(SlipSystemError, match="character 'mixed'"):
+        dislocation_cell(layered_crystal(*systems("fcc_111")), SIZE, character="mixed")
 
 
 def test_smallest_published_cell_has_244_atoms(systems: Systems) -> None:
