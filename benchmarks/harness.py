@@ -24,12 +24,28 @@ from glideflow.properties.lattice import relax_lattice
 from glideflow.properties.results import LatticeResult
 
 T = TypeVar("T")
+_THREADS = "OPENBLAS_NUM_THREADS"
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 POTENTIALS: dict[str, tuple[Structure, str, str]] = {
     "Cu": ("fcc", "eam/alloy", "Cu_mishin1.eam.alloy"),
     "Fe": ("bcc", "eam/fs", "Fe_mm.eam.fs"),
     "Zr": ("hcp", "eam/fs", "Zr_mm.eam.fs"),
 }
+
+
+def _use_one_thread() -> None:
+    """Start this process again with single-threaded linear algebra, as jobs run (`glideflow.isolation`).
+
+    Vectors of a few ten thousand numbers gain nothing from threads, which spin while they wait and so multiply the
+    processor time. NumPy reads the setting when it is imported: too late for this process.
+    """
+    if _THREADS not in os.environ:
+        os.environ[_THREADS] = "1"
+        sys.stdout.flush()
+        os.execv(sys.executable, sys.orig_argv)
+
+
+_use_one_thread()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ as they are, the part that couples waves of equal wave number is kept: its optim
 (T. F. Chan, SIAM J. Sci. Stat. Comput. 9, 766, 1988), which is positive definite because the matrix is. What is left
 are narrow bands, one per wave number, from the lowest row to the highest. Factorising them and solving with them costs
 time and memory in proportion to the number of atoms, and relaxations take as many steps as with the whole matrix
-factorised (within 5 %; measured by benchmarks/bench_preconditioner.py).
+factorised (within 10 %; measured by benchmarks/bench_minimisers.py).
 """
 
 from __future__ import annotations
