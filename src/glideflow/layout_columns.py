@@ -187,6 +187,8 @@ def _read_records(group: h5py.Group, rows: int, version: int) -> list[Any]:
         own = [int(row) for row in content(member(table, _ROWS))]
         for row, each in zip(own, read_columns(table, class_of(kind), version, len(own)), strict=True):
             column[row] = each
+    if any(each is None for each in column):
+        raise ValueError(f"{group.name} has rows without a record")
     return column
 
 
