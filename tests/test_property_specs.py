@@ -10,10 +10,11 @@ import pytest
 
 from glideflow.config.load import settings_from_mapping
 from glideflow.config.run import RunSettings
+from glideflow.config.subsets import SubsetSettings
 from glideflow.potentials.record import Potential
 from glideflow.property_specs import ALL_PROPERTIES, PROPERTIES, Property, PropertySpec, with_needs
 from glideflow.result_files import RESULT_FILES
-from glideflow.run import ResolvedRun, first_of_families, settings_digest
+from glideflow.run import ResolvedRun, first_of_families, settings_digest, subset_of
 
 SPECS = list(PROPERTIES.values())
 OFFERED = {"engine", "potential", "settings", "system", "character", "seed", "workbench", "progress"}
@@ -86,6 +87,14 @@ def test_the_first_families_of_a_metal_are_represented_by_their_primary_members(
     ]
     assert first_of_families(potentials, 2) == {"Cu_a", "Cu_c", "Fe_a", "Fe_b"}
     assert first_of_families(potentials, 1) == {"Cu_c", "Fe_a"}
+
+
+def test_a_subset_may_be_some_elements() -> None:
+    potentials = [copper("Cu_a", "F01"), Potential(id="Fe_a", element="Fe", structure="bcc", pair_style="eam")]
+    assert subset_of(potentials, SubsetSettings(property="peierls_series", elements=("Fe",))) == {"Fe_a"}
+    assert subset_of(potentials, SubsetSettings(property="peierls_series")) == {"Cu_a", "Fe_a"}
+    only_copper = SubsetSettings(property="peierls_series", elements=("Cu",), families_per_metal=3)
+    assert subset_of(potentials, only_copper) == {"Cu_a"}
 
 
 def test_a_property_of_a_subset_is_computed_for_it_and_for_what_needs_it() -> None:

@@ -55,7 +55,7 @@ PEIERLS_EVALUATIONS = 270
 STRAIN_CONTROL_FACTOR = 3
 """Strain control takes that many times the evaluations of a search in one direction."""
 
-PAPER_EVALUATIONS = 2000
+PAPER_EVALUATIONS = 1000
 SIZE_S_EVALUATIONS = 5000
 """Force evaluations of LAMMPS' minimiser until the core glides, in the reference cell and in size S. It depends on the
 Peierls stress and on how flat its energy is: anything from 500 to the limit."""

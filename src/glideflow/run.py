@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from glideflow.code_digest import code_digest
 from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.config.subsets import SubsetSettings
 from glideflow.errors import ConfigurationError
 from glideflow.potentials.record import EngineKind, Potential, verify_files
 from glideflow.property_specs import PROPERTIES, Property, PropertySpec, with_needs
@@ -136,10 +137,7 @@ class ResolvedRun:
 
     @cached_property
     def _subsets(self) -> dict[Property, frozenset[str]]:
-        return {
-            subset.property: first_of_families(self.potentials, subset.families_per_metal)
-            for subset in self.settings.subsets
-        }
+        return {subset.property: subset_of(self.potentials, subset) for subset in self.settings.subsets}
 
     def slip_systems(self, potential: Potential) -> tuple[SlipSystemSettings, ...]:
         """Slip systems that apply to a potential: those of its structure."""
@@ -171,6 +169,14 @@ class ResolvedRun:
         for system in self.slip_systems(potential):
             for character in characters(system) if "character" in spec.labels else ("",):
                 yield {"slip_system": system.name, "character": character}
+
+
+def subset_of(potentials: Iterable[Potential], subset: SubsetSettings) -> frozenset[str]:
+    """Ids of the potentials for which a property of a subset is computed."""
+    chosen = [each for each in potentials if not subset.elements or each.element in subset.elements]
+    if subset.families_per_metal:
+        return first_of_families(chosen, subset.families_per_metal)
+    return frozenset(each.id for each in chosen)
 
 
 def first_of_families(potentials: Iterable[Potential], families_per_metal: int) -> frozenset[str]:

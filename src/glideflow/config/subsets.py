@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from glideflow.config.base import Section
+from glideflow.config.potentials import Element
 from glideflow.property_specs import Property
 
 
@@ -13,6 +14,8 @@ class SubsetSettings(Section):
 
     property: Property
     """The property. What other properties need is computed in any case."""
-    families_per_metal: int = Field(ge=1)
+    elements: tuple[Element, ...] = ()
+    """Chemical symbols; an empty list takes all that are selected."""
+    families_per_metal: int = Field(default=0, ge=0)
     """One potential of each of the first so many families of every metal, by the name of the family: the one that
-    stands for its family, or the first by id. A potential without a family is one of its own."""
+    stands for its family, or the first by id. A potential without a family is one of its own; 0 takes all."""

@@ -297,10 +297,9 @@ def _extrapolated(coefficient: float | None, sizes: list[float | None]) -> float
     return abs(coefficient) / max(size for size in sizes if size is not None)
 
 
-def _spread(values: Iterable[SeriesValue], value_mpa: float) -> float:
-    """Where nothing can be extrapolated: the largest difference of any size to the value."""
-    sizes = [v.peierls_mpa for v in values if v.varied in ("", "size") and v.peierls_mpa is not None]
-    return max(abs(size - value_mpa) for size in sizes)
+def _spread(values: Iterable[SeriesValue], value_mpa: float) -> float | None:
+    """Where nothing can be extrapolated: the largest difference of any size to the value; bounds have none."""
+    return max((abs((v.peierls_mpa or 0.0) - value_mpa) for v in values if v.in_fit), default=None)
 
 
 def _flags(values: Iterable[SeriesValue], fit: SizeFit | None, *, bound: bool, settled: bool) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ class ErrorBudget:
         history_mpa: stress between a jump of the core close below the value and the value.
         length_mpa: what is extrapolated beyond the longest cell.
         height_mpa: what is extrapolated beyond the highest cell.
-        fit_mpa: residual of the size fit.
+        fit_mpa: residual of the size fit; without one, the largest difference of a cell to the value.
         cut_mpa: difference to the other cut of a crystal that has two. Not in the total: the two cuts are glide planes
             of different structure, and the value is that of the one that it names.
         start_mpa: difference to a core that was started elsewhere with other noise.
