@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 BRANCHES: Mapping[str, tuple[str, ...]] = {
     "library": ("nep",),
@@ -27,6 +29,9 @@ BRANCHES: Mapping[str, tuple[str, ...]] = {
     "dft": ("dft",),
 }
 """Extras of each branch, beside the core dependencies."""
+
+COMPILERS: Mapping[str, str] = {"calorine": "cxx-compiler"}
+"""What of conda-forge builds the packages that pip gets as source."""
 
 NOTICE = "# Written by scripts/conda_environments.py from pyproject.toml; change that file and run `make environments`."
 
@@ -52,11 +57,19 @@ def _environment(branch: str, project: Mapping[str, Any], extras: Sequence[str])
         "  - nodefaults",
         "dependencies:",
         f"  - python {project['requires-python']}",
+        *(
+            f"  - {compiler}"
+            for compiler in sorted({COMPILERS[name] for name in COMPILERS if _among(name, requirements)})
+        ),
         "  - pip",
         "  - pip:",
         *(f"      - {requirement}" for requirement in requirements),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _among(name: str, requirements: Sequence[str]) -> bool:
+    return any(Requirement(text).name == name for text in requirements)
 
 
 def _post_deploy() -> str:
