@@ -14,6 +14,7 @@ import yaml
 from glideflow import __version__
 from glideflow.properties.results import GammaSurfaceResult, LatticeResult
 from glideflow.records import Library, LibraryEntry, MissingResult
+from glideflow.reporting.baselines import agreements
 from glideflow.reporting.collection import Metal, computed
 from glideflow.reporting.context import run_context
 from glideflow.reporting.embedding import figure_json
@@ -21,6 +22,7 @@ from glideflow.reporting.explorers import Explorer, gamma_explorer, peierls_expl
 from glideflow.reporting.failures import FailureGroup, failure_groups, stage_title
 from glideflow.reporting.figures import (
     coefficients_of_variation,
+    continuum_against_atomistic,
     gamma_lines,
     normalised_parameters,
     peierls_by_metal,
@@ -31,6 +33,7 @@ from glideflow.reporting.statements import limits, scope, settings_by_property, 
 from glideflow.reporting.statistics import spreads
 from glideflow.reporting.tables import (
     Table,
+    baselines_table,
     elastic_table,
     gamma_table,
     peierls_table,
@@ -103,6 +106,8 @@ class Page:
     gamma_values: Table
     peierls: Explorer
     peierls_values: Table
+    baseline_plots: tuple[Plot, ...]
+    baselines: Table
     elastic: Table
     failures: tuple[FailureGroup, ...]
     missing: tuple[MissingResult, ...]
@@ -131,6 +136,8 @@ def page(library: Library) -> Page:
         gamma_values=gamma_table(library),
         peierls=peierls_explorer(library),
         peierls_values=peierls_table(library),
+        baseline_plots=_baseline_plots(library),
+        baselines=baselines_table(library),
         elastic=elastic_table(library),
         failures=failure_groups(library),
         missing=library.missing,
@@ -197,6 +204,19 @@ def _line_plots(library: Library) -> tuple[Plot, ...]:
             figure=figure_json(gamma_lines(library, labels)),
         )
         for name, (structure, labels) in systems.items()
+    )
+
+
+def _baseline_plots(library: Library) -> tuple[Plot, ...]:
+    structures = dict.fromkeys(each.structure for each in agreements(library))
+    return tuple(
+        Plot(
+            id=f"baselines-{structure}",
+            title=structure,
+            caption="",
+            figure=figure_json(continuum_against_atomistic(library, structure)),
+        )
+        for structure in structures
     )
 
 

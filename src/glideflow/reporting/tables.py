@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, PeierlsStressResult
 from glideflow.records import FAILED, OK, Library
+from glideflow.reporting.baselines import FLOOR_MPA, agreements
 from glideflow.reporting.collection import (
     CHARACTERISTIC,
     PROPERTY_NAMES,
@@ -25,6 +26,14 @@ from glideflow.reporting.labels import MISSING, anchor, number, peierls_text, si
 from glideflow.reporting.statistics import Spread, spreads
 
 _SUMMARY_KEYS = ("a_angstrom", "c_over_a", "c11_gpa", "c12_gpa", "c44_gpa", "gamma_isf_mj_m2", "gamma_usf_mj_m2")
+BASELINE_NAMES = {
+    "sinusoidal": "closed form, sinusoidal γ of the same height",
+    "joos_duesbery": "closed form, sinusoidal γ of the same slope (Joós and Duesbery)",
+    "line": "semidiscrete, along the Burgers vector",
+    "surface": "semidiscrete, on the γ surface",
+    "gradient": "semidiscrete, on the γ surface, with the gradient term",
+}
+"""Continuum models in words."""
 _STATUS_TEXT = {OK: "✓ ok", FAILED: "✕ failed", "partial": "◐ partial"}
 
 
@@ -338,6 +347,39 @@ def _peierls_cell(sample: Sample) -> Cell:
         return Cell(text=MISSING)
     bound = sample.row["peierls_is_upper_bound"] is True
     return Cell(text=peierls_text(value, error, is_upper_bound=bound), sort=value, kind="bound" if bound else "")
+
+
+def baselines_table(library: Library) -> Table:
+    """How well each continuum model agrees with the atomistic Peierls stresses of each structure."""
+    columns = (
+        _text_column("structure"),
+        _text_column("model"),
+        _column("potentials", "", "", "potentials with both values"),
+        _column("factor", "", "", "median of the factor by which the model errs, up or down"),
+        _column("ratio", "", "", "median of predicted over atomistic"),
+        _column("ρ", "", "", "Spearman's rank correlation"),
+    )
+    rows = tuple(
+        Row(
+            cells=(
+                _text(each.structure),
+                _text(BASELINE_NAMES[each.model]),
+                _fixed(each.count, 0),
+                _significant(each.factor, 3),
+                _significant(each.bias, 3),
+                _fixed(each.rank_correlation, 2),
+            )
+        )
+        for each in agreements(library)
+    )
+    return Table(
+        id="baselines-table",
+        caption=f"Continuum models against atomistic values; stresses below {FLOOR_MPA:g} MPa are taken as that for "
+        "factor and ratio.",
+        columns=columns,
+        rows=rows,
+        noun="models",
+    )
 
 
 def _variation_cell(spread: Spread | None) -> Cell:
