@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from glideflow.config.load import load_settings
 from glideflow.config.run import RunSettings
 from glideflow.errors import ConfigurationError
 from glideflow.library import Gathered, missing_result
-from glideflow.records import Library, LibraryEntry, PotentialSummary
+from glideflow.records import Library, PotentialSummary
 from glideflow.result_files import result_labels
 from glideflow.run import CONFIGURATION_FILE, ResolvedRun
 
@@ -50,11 +50,11 @@ def build(folders: Sequence[Path], name: str, *, only_complete: bool = False) ->
         WrongKindError: a file where a record should lie is something else.
     """
     runs = [(folder, _settings_of(folder)) for folder in folders]
-    gathered = Gathered(_first_of_each(folders))
-    there = {_place(path) for path in _first_of_each(folders)}
-    wanted = [file for folder, settings in runs for file in _expected(gathered.entries(), folder, settings)]
-    absent = {_place(file): file for file in wanted if _place(file) not in there}
-    gathered.missing += [missing_result(file, "not computed") for file in absent.values()]
+    found = _first_of_each(folders)
+    gathered = Gathered(found.values())
+    potentials = [stages[0].potential for _, stages in sorted(gathered.stages.items())]
+    wanted = {_place(file): file for run in runs for file in _expected(potentials, *run)}
+    gathered.missing += [missing_result(file, "not computed") for place, file in wanted.items() if place not in found]
     lacking = {each.potential for each in gathered.missing}
     entries = tuple(each for each in gathered.entries() if not (only_complete and each.potential.id in lacking))
     return Library(
@@ -83,8 +83,8 @@ def _settings_of(folder: Path) -> RunSettings:
     return load_settings(configuration)
 
 
-def _first_of_each(folders: Sequence[Path]) -> list[Path]:
-    """Records of all folders; of those with the same name, that of the first folder."""
+def _first_of_each(folders: Sequence[Path]) -> dict[str, Path]:
+    """Records of all folders by their `_place`; of those with the same one, that of the first folder."""
     found: dict[str, Path] = {}
     for folder in folders:
         records = [path for path in sorted((folder / "potentials").rglob("*.h5")) if result_labels(path)]
@@ -94,7 +94,7 @@ def _first_of_each(folders: Sequence[Path]) -> list[Path]:
             )
         for path in records:
             found.setdefault(_place(path), path)
-    return list(found.values())
+    return found
 
 
 def _place(path: Path) -> str:
@@ -102,13 +102,13 @@ def _place(path: Path) -> str:
     return json.dumps(result_labels(path), sort_keys=True)
 
 
-def _expected(entries: Sequence[LibraryEntry], folder: Path, settings: RunSettings) -> Iterator[Path]:
+def _expected(potentials: Iterable[PotentialSummary], folder: Path, settings: RunSettings) -> Iterator[Path]:
     """Results, relative to its folder, that a run should have of the potentials of which it has any.
 
     Those that it computes for some families only are not among them: which families these are depends on potentials
     of which nothing may be here yet.
     """
-    begun = [entry.potential for entry in entries if (folder / "potentials" / entry.potential.id).is_dir()]
+    begun = [each for each in potentials if (folder / "potentials" / each.id).is_dir()]
     of_some = {subset.property for subset in settings.subsets}
     of_all = tuple(name for name in settings.properties if name not in of_some)
     narrowed = settings.model_copy(update={"properties": of_all, "subsets": ()})

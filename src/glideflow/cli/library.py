@@ -225,9 +225,11 @@ def verify(
 ) -> None:
     """Compute random potentials of a library again, from their files, and compare.
 
-    The files come from the sources of the configuration; by default those that ship with LAMMPS. Lattice, elastic
-    constants and γ surface have to agree up to rounding, Peierls stresses within their errors. Exit status 0 if
-    everything agrees, 1 if not. A Peierls stress takes minutes.
+    The files come from the sources of the configuration; by default those that
+    ship with LAMMPS. Lattice, elastic constants and γ surface have to agree up to
+    rounding, Peierls stresses within their errors. A Peierls stress takes minutes.
+    Exit status 0 if everything agrees, 1 if something differs or nothing could be
+    computed.
     """
     from glideflow.cli.display import progress_display
     from glideflow.config.load import load_settings
