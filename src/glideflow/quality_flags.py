@@ -20,6 +20,9 @@ from glideflow.records import StageRecord
 FAR_FROM_REFERENCE = 0.08
 """Relative difference of a, c or the atomic volume from those of the metal that counts as far."""
 
+TRANSFORMED = 0.25
+"""Relative change of its width that makes a core another one."""
+
 NEAR_COPY = "near copy"
 """Flag of all but the first potential of a computed family; set where a whole library is known."""
 
@@ -93,6 +96,16 @@ def _jumps(stage: StageRecord) -> bool:
     return isinstance(stage.result, PeierlsStressResult) and any(curve.jumps for curve in stage.result.curves)
 
 
+def _transforms(stage: StageRecord) -> bool:
+    result = stage.result
+    if not isinstance(result, PeierlsStressResult):
+        return False
+    jumps = [jump for curve in result.curves for jump in curve.core_jumps]
+    pairs = [(result.core_unloaded.width_angstrom, result.core_at_peak.width_angstrom)]
+    pairs += [(jump.width_before_angstrom, jump.width_after_angstrom) for jump in jumps]
+    return any(max(pair) > (1 + TRANSFORMED) * min(pair) for pair in pairs)
+
+
 def _not_a_number(stage: StageRecord) -> bool:
     values = (getattr(stage.result, field.name) for field in dataclasses.fields(stage.result))  # type: ignore[arg-type]
     numbers = (value for value in values if isinstance(value, float | np.ndarray))
@@ -157,8 +170,15 @@ QUALITY_FLAGS = (
     QualityFlag(
         name="core rearranges under load",
         concerns=("peierls_stress",),
-        meaning="before it glides the core jumps by less than a Burgers vector to another equilibrium, or transforms",
+        meaning="before it glides the core jumps by less than a Burgers vector to another equilibrium",
         holds=_jumps,
+    ),
+    QualityFlag(
+        name="core transforms under load",
+        concerns=("peierls_stress",),
+        meaning="before it glides the core becomes wider or narrower by more than a quarter: the value belongs to "
+        "another core than the unloaded one",
+        holds=_transforms,
     ),
     QualityFlag(
         name="depends on loading history",

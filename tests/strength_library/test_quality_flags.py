@@ -50,6 +50,14 @@ def test_a_jump_of_the_core_is_a_rearrangement(records: Records) -> None:
     assert "core rearranges under load" in quality_flags([records.changed("peierls_stress", curves=jumping, flags=())])
 
 
+@pytest.mark.parametrize(("factor", "transforms"), [(1.2, False), (1.3, True), (0.7, True)])
+def test_a_core_of_another_width_is_another_core(records: Records, factor: float, transforms: bool) -> None:
+    result = records.result("peierls_stress")
+    core = replace(result.core_unloaded, width_angstrom=factor * result.core_unloaded.width_angstrom)
+    flags = quality_flags([records.changed("peierls_stress", core_at_peak=core)])
+    assert ("core transforms under load" in flags) is transforms
+
+
 def test_remarks_without_a_flag_are_kept(records: Records) -> None:
     stage = records.changed("elastic", flags=("something new", "Born-unstable"))
     assert quality_flags([stage]) == ("Born-unstable", "something new")

@@ -11,6 +11,7 @@ import pytest
 from glideflow.library_table import COLUMN_MEANINGS, COLUMNS, table, write_table
 from glideflow.properties.peierls_paper_results import PaperCell, PeierlsPaperResult
 from glideflow.properties.peierls_series_results import ErrorBudget, PeierlsSeriesResult, SeriesValue
+from glideflow.quality_flags import QUALITY_FLAGS
 from glideflow.records import StageRecord
 
 if TYPE_CHECKING:
@@ -106,10 +107,12 @@ def test_the_columns_are_those_that_were_agreed_on() -> None:
     )
 
 
-def test_the_documentation_explains_each_column(repository: Path) -> None:
+def test_the_documentation_explains_each_column_and_flag(repository: Path) -> None:
     text = (repository / "docs" / "library.md").read_text(encoding="utf-8")
     for name, meaning in COLUMN_MEANINGS.items():
         assert f"| `{name}` | {meaning} |" in text
+    for flag in QUALITY_FLAGS:
+        assert f"| {flag.name} | {', '.join(flag.concerns) or 'the potential'} | {flag.meaning} |" in text
 
 
 def test_without_a_series_the_reference_cell_is_the_best_estimate(records: Records) -> None:
