@@ -96,11 +96,23 @@ def test_forward_and_reverse_loading_are_equivalent(iron: PeierlsStressResult) -
     forward, reverse = iron.curves
     assert forward.direction == "forward"
     assert forward.peierls_mpa == pytest.approx(reverse.peierls_mpa, abs=2 * iron.bracket_mpa)
-    count = 1 + min(curve.outcome.index("glides") for curve in iron.curves)  # up to there, steps of one ratio
-    np.testing.assert_allclose(forward.stress_mpa[:count], -reverse.stress_mpa[:count])
-    stable = np.array(forward.outcome[:count]) == "stable"
-    moves, moves_back = (curve.core_position_angstrom[:count][stable] for curve in (forward, reverse))
-    np.testing.assert_allclose(moves, -moves_back, atol=1e-3)
+    stable, stable_back = (
+        {abs(stress): place for stress, place, outcome in steps if outcome == "stable"}
+        for steps in (
+            zip(curve.stress_mpa.tolist(), curve.core_position_angstrom, curve.outcome, strict=True)
+            for curve in iron.curves
+        )
+    )
+    common = stable.keys() & stable_back.keys()
+    assert len(common) > 8
+    for stress in common:
+        assert stable[stress] == pytest.approx(-stable_back[stress], abs=1e-3)
+
+
+def test_the_second_direction_starts_from_what_the_first_has_found(iron: PeierlsStressResult) -> None:
+    forward, reverse = iron.curves
+    assert {forward.stable_mpa, forward.unstable_mpa} <= set(np.abs(reverse.stress_mpa).tolist())
+    assert sum(reverse.evaluations) < 0.75 * sum(forward.evaluations)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +282,7 @@ def test_an_interrupted_search_is_resumed_to_the_same_bits_without_repeating_ste
     whole = search("Fe", **settings, engine=whole_engine)
     fit = whole_engine.evaluations - whole.evaluations
     assert fit > 0, "evaluations that fit the springs"
-    for fraction in (0.1, 0.5, 0.93):
+    for fraction in (0.25, 0.5, 0.93):
         folder = tmp_path / str(fraction)
         workbench = Workbench(folder, "key")
         with pytest.raises(KeyboardInterrupt):

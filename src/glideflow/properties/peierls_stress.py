@@ -43,6 +43,8 @@ _FOLD_EQUILIBRIA = 4
 _BESIDE_FOLD = 0.4
 """Distance of the next stress from the extrapolated end of the branch, in wanted intervals."""
 _ROOM_IN_INTERVAL = 0.1
+_BEYOND_BRACKET = (4.0, 16.0)
+"""How far above the interval found in one direction the other one is tried, in widths of it."""
 _CLOSE_BELOW = 0.75
 _HISTORY_FLAG = 0.1
 
@@ -324,10 +326,12 @@ def _search_all(
     Raises:
         PropertyError: it glides in none.
     """
-    searches, held = [], {}
+    searches: list[_Search] = []
+    held = {}
     for direction in settings.directions:
         try:
-            searches.append(_search(loader, unloaded, direction, settings))
+            expected_mpa = _expected(searches[-1].curve) if searches else ()
+            searches.append(_search(loader, unloaded, direction, settings, expected_mpa))
         except _HoldsError as error:
             held[direction] = error
     if not searches:
@@ -336,12 +340,18 @@ def _search_all(
     return searches, tuple(f"holds in the {direction} direction" for direction in held)
 
 
-def _search(loader: _Loader, unloaded: _State, direction: str, settings: PeierlsStressSettings) -> _Search:
-    """Load in one direction until the core glides, then narrow the interval down."""
+def _search(
+    loader: _Loader, unloaded: _State, direction: str, settings: PeierlsStressSettings, expected_mpa: tuple[float, ...]
+) -> _Search:
+    """Load in one direction until the core glides, then narrow the interval down.
+
+    Stresses at which the core is expected to hold or to glide are tried on the way: where loading in another direction
+    has found just these, nothing is left to be narrowed down.
+    """
     path = _LoadingPath(loader, unloaded, 1.0 if direction == "forward" else -1.0, direction)
-    stress = max(settings.initial_stress_mpa, 2 * loader.resolution_mpa)
+    stress = min([max(settings.initial_stress_mpa, 2 * loader.resolution_mpa), *expected_mpa])
     while np.isfinite(stress):
-        _load_until_glide(path, settings, stress)
+        _load_until_glide(path, settings, stress, expected_mpa)
         stress = _narrow(path, settings, loader.resolution_mpa)
     return _Search(
         direction,
@@ -350,6 +360,13 @@ def _search(loader: _Loader, unloaded: _State, direction: str, settings: Peierls
         loader.core(unloaded),
         loader.core(path.equilibria[-1]),
     )
+
+
+def _expected(curve: LoadingCurve) -> tuple[float, ...]:
+    """Stresses to try in another direction: what was found in this one, and a little beyond."""
+    width = curve.unstable_mpa - curve.stable_mpa
+    beyond = [curve.unstable_mpa + share * width for share in _BEYOND_BRACKET]
+    return tuple(stress for stress in (curve.stable_mpa, curve.unstable_mpa, *beyond) if stress > 0)
 
 
 def _narrow(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa: float) -> float:
@@ -368,8 +385,10 @@ def _narrow(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa:
     return np.inf
 
 
-def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, stress: float) -> None:
-    """Raise the stress until the core glides.
+def _load_until_glide(
+    path: _LoadingPath, settings: PeierlsStressSettings, stress: float, expected_mpa: tuple[float, ...]
+) -> None:
+    """Raise the stress until the core glides, passing over none of those expected.
 
     Raises:
         PropertyError: it still holds at the largest stress of the settings.
@@ -384,13 +403,14 @@ def _load_until_glide(path: _LoadingPath, settings: PeierlsStressSettings, stres
                 expected="forces that vanish, or a core that glides by one Burgers vector",
                 next_step="the potential is not smooth enough for a Peierls stress; see its γ surface and its source",
             )
-        stress *= settings.growth
-        if stress > settings.maximum_stress_mpa:
+        if stress >= settings.maximum_stress_mpa:
             raise _HoldsError(
                 f"the core still holds at {path.stable:.0f} MPa",
                 expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
                 next_step="raise the limit, or see whether the core has transformed",
             )
+        known = [each for each in expected_mpa if each > stress]
+        stress = min([settings.growth * stress, settings.maximum_stress_mpa, *known])
 
 
 class _LoadingPath:
