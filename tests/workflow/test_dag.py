@@ -156,6 +156,23 @@ class TestChangedPotential:
         assert "next step" in message
 
 
+def test_changed_code_of_a_calculator_brings_back_what_was_computed_with_it(
+    make_project: Callable[[str], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project("  sources:\n    - {kind: folder, path: mine}\n    - kind: bundled\n")
+    (project.root / "src" / "my_network.py").write_text("def make(): ...\n")
+    (project.root / "mine").mkdir()
+    entry = {"id": "mine", "element": "Cu", "structure": "fcc", "calculator": "my_network:make"}
+    manifest = yaml.safe_dump({"schema": "potential-library/1", "potentials": [entry]})
+    (project.root / "mine" / "manifest.yaml").write_text(manifest)
+    project.edit("run.yaml", lambda text: text.replace("ids: [", "ids: [mine, "))
+    monkeypatch.syspath_prepend(str(project.root / "src"))
+    project.pretend_done()
+    assert project.pending() == {}
+    project.edit("src/my_network.py", append("LAYERS = 3"))
+    assert project.pending() == dict.fromkeys(ALL, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
