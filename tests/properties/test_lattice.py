@@ -15,12 +15,14 @@ from ase.optimize import BFGS
 from scipy.optimize import brentq, minimize_scalar
 
 from glideflow.config.lattice import LatticeSettings
+from glideflow.crystals.lattices import Crystal, crystal
 from glideflow.engines.ase_calculator import AseEngine
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.engines.protocol import Session
 from glideflow.errors import ConvergenceError, EngineError, PropertyError
 from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential, PotentialFile
+from glideflow.properties import lattice as module
 from glideflow.properties.lattice import relax_lattice
 from glideflow.properties.results import LatticeResult
 
@@ -182,3 +184,40 @@ def test_files_of_several_elements_serve_the_one_asked_for(lammps_engine: Lammps
     )
     found = relax_lattice(lammps_engine, alloy, LatticeSettings(compare_structures=False))
     assert found.a_angstrom == pytest.approx(3.52, abs=0.02)
+
+
+class TwoWells:
+    """Energy of a fictitious hcp metal with two minima over ln(c/a), the one away from the reference the lower one."""
+
+    structure, element = "hcp", "X"
+    volume, wells, tilt = np.log(20.0), (np.log(1.6), np.log(1.85)), 0.01
+
+    def energy_per_atom(self, perfect: Crystal) -> float:
+        a, c = np.log(perfect.a_angstrom), np.log(perfect.c_angstrom)
+        ratio, first, second = c - a, *self.wells
+        wells = ((ratio - first) * (ratio - second)) ** 2 * 1e4
+        return float(50 * (2 * a + c - self.volume) ** 2 + wells - self.tilt * 100 * (ratio - first))
+
+    def stress_gpa(self, perfect: Crystal) -> np.ndarray:
+        """Central differences in ln a and ln c."""
+        a, c, step = perfect.a_angstrom, perfect.c_angstrom, 1e-5
+        along_a, along_c = (
+            (
+                self.energy_per_atom(crystal("hcp", a * np.exp(s * step), c * np.exp(t * step)))
+                - self.energy_per_atom(crystal("hcp", a * np.exp(-s * step), c * np.exp(-t * step)))
+            )
+            / (2 * step)
+            for s, t in ((1, 0), (0, 1))
+        )
+        return np.diag([along_a / 2, along_a / 2, along_c])
+
+
+def test_of_several_minima_over_c_over_a_the_lowest_is_taken() -> None:
+    probe = TwoWells()
+    a = float(np.exp((probe.volume - probe.wells[0]) / 3))
+    start = crystal("hcp", a, 1.6 * a)
+    alone = module._refine_hcp(probe, start.a_angstrom, start.c_angstrom)  # type: ignore[arg-type]
+    found = module._lowest_hcp(probe, start, start)  # type: ignore[arg-type]
+    assert alone.c_angstrom / alone.a_angstrom == pytest.approx(1.6, rel=0.03)
+    assert found.c_angstrom / found.a_angstrom == pytest.approx(1.85, rel=0.03)
+    assert probe.energy_per_atom(found) < probe.energy_per_atom(alone)

@@ -17,6 +17,8 @@ from glideflow.progress import Progress, silent
 from glideflow.properties.results import LatticeResult
 from glideflow.units import EV_PER_A3_TO_GPA
 
+_C_OVER_A_RANGE, _C_OVER_A_POINTS = 0.18, 13
+"""Half width, relative to the c/a of the start, and points of the scan over c/a."""
 _COMPARED_STRESS_GPA = 0.1
 """Residual stress at which energies of structures may be compared: σ²V/2C is then some µeV per atom."""
 
@@ -28,7 +30,8 @@ def relax_lattice(
 
     The energy is scanned over the lattice constant (hcp at the c/a of the element's reference state, ideal where that
     is not hcp), and the lowest local minimum is refined to zero stress; hcp relaxes a and c together (its internal
-    coordinates are fixed by symmetry).
+    coordinates are fixed by symmetry), from every minimum over c/a at the volume of the first one, and the lowest
+    energy is kept.
 
     Raises:
         PropertyError: the potential has no bound crystal of this structure in the scanned range.
@@ -111,7 +114,7 @@ def _relax(engine: Engine, potential: Potential, structure: Structure, settings:
     with engine.open(potential, conventional_atoms(guess, potential.element)) as session:
         probe = _Probe(session, structure, potential.element)
         lower, upper = _bracket(probe, guess, settings)
-        perfect = _refine_hcp(probe, lower, upper) if structure == "hcp" else _refine_cubic(probe, lower, upper)
+        perfect = _lowest_hcp(probe, lower, upper) if structure == "hcp" else _refine_cubic(probe, lower, upper)
         residual = float(np.abs(probe.stress_gpa(perfect)).max())
         if residual > settings.stress_tolerance_gpa:
             raise ConvergenceError(
@@ -168,12 +171,41 @@ def _root(
     return float(solver(function, low, high, xtol=1e-13, rtol=1e-14))
 
 
-def _refine_hcp(probe: _Probe, lower: Crystal, upper: Crystal) -> Crystal:
-    """Solve σ_xx + σ_yy = 0 and σ_zz = 0 for (ln a, ln c) by Newton steps with a secant Jacobian."""
-    from scipy.optimize import root
+def _lowest_hcp(probe: _Probe, lower: Crystal, upper: Crystal) -> Crystal:
+    """The hcp crystal of lowest energy among those refined from the minima over c/a.
 
-    a = (lower.a_angstrom + upper.a_angstrom) / 2
-    c = (lower.c_angstrom + upper.c_angstrom) / 2
+    Raises:
+        PropertyError: none of them is bound; the error of the first start.
+        ConvergenceError: none of them is found.
+    """
+    refined, errors = [], []
+    for start in _hcp_starts(
+        probe, (lower.a_angstrom + upper.a_angstrom) / 2, (lower.c_angstrom + upper.c_angstrom) / 2
+    ):
+        try:
+            refined.append(_refine_hcp(probe, *start))
+        except (PropertyError, ConvergenceError) as error:
+            errors.append(error)
+    if not refined:
+        raise errors[0]
+    return min(refined, key=probe.energy_per_atom)
+
+
+def _hcp_starts(probe: _Probe, a: float, c: float) -> list[tuple[float, float]]:
+    """Lattice constants a and c at the minima of the energy over c/a at constant volume, that of the argument first."""
+    stretches = 1.0 + _C_OVER_A_RANGE * np.linspace(-1.0, 1.0, _C_OVER_A_POINTS)
+    scanned = [(float(a / np.cbrt(stretch)), float(c * np.cbrt(stretch) ** 2)) for stretch in stretches]
+    energies = np.array([probe.energy_per_atom(crystal("hcp", *lengths)) for lengths in scanned])
+    interior = np.arange(1, len(energies) - 1)
+    minima = interior[(energies[interior] < energies[interior - 1]) & (energies[interior] <= energies[interior + 1])]
+    middle = len(scanned) // 2
+    # The minimum next to the middle is found from the middle itself.
+    return [(a, c), *(scanned[index] for index in minima if abs(index - middle) > 1)]
+
+
+def _refine_hcp(probe: _Probe, a: float, c: float) -> Crystal:
+    """Solve σ_xx + σ_yy = 0 and σ_zz = 0 for (ln a, ln c) by Newton steps with a secant Jacobian, from a and c."""
+    from scipy.optimize import root
 
     def residual(log_lengths: FloatArray) -> FloatArray:
         stress = probe.stress_gpa(crystal("hcp", *np.exp(log_lengths)))
