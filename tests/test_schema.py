@@ -12,6 +12,7 @@ import pytest
 
 from glideflow import layout_columns, layout_groups, schema, storage
 from glideflow.errors import StorageError
+from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.records import StageRecord
 from glideflow.storage import migration, peek, read_record, record, write_record
@@ -66,6 +67,15 @@ def test_records_of_version_1_stay_readable(name: str, kind: type, field_name: s
     assert (found.property, found.potential.id) == (name, "Al_2008Mendelev_Al_eam-fs")
     assert isinstance(found.result, kind)
     assert getattr(found.result, field_name) == value
+
+
+def test_a_record_from_before_a_field_was_added() -> None:
+    """Al, Vailhe 1997: the semidiscrete model, written before its resolution was stated."""
+    result = read_record(VERSION_1 / "peierls_nabarro.h5", StageRecord).result
+    assert isinstance(result, PeierlsNabarroResult)
+    assert result.surface is not None
+    assert result.peierls_mpa == result.surface.peierls_mpa
+    assert result.resolution_mpa == 0.0
 
 
 def test_curves_and_failures_of_version_1_stay_readable() -> None:

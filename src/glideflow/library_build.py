@@ -18,6 +18,7 @@ from glideflow.config.load import load_settings
 from glideflow.config.run import RunSettings
 from glideflow.errors import ConfigurationError
 from glideflow.library import Gathered, missing_result
+from glideflow.library_families import with_families
 from glideflow.records import Library, PotentialSummary
 from glideflow.result_files import result_labels
 from glideflow.run import CONFIGURATION_FILE, ResolvedRun
@@ -56,12 +57,12 @@ def build(folders: Sequence[Path], name: str, *, only_complete: bool = False) ->
     wanted = {_place(file): file for run in runs for file in _expected(potentials, *run)}
     gathered.missing += [missing_result(file, "not computed") for place, file in wanted.items() if place not in found]
     lacking = {each.potential for each in gathered.missing}
-    entries = tuple(each for each in gathered.entries() if not (only_complete and each.potential.id in lacking))
+    entries = [each for each in gathered.entries() if not (only_complete and each.potential.id in lacking)]
     return Library(
         name=name,
         glideflow_version=__version__,
         settings_json=json.dumps(runs[0][1].model_dump(mode="json"), sort_keys=True),
-        entries=entries,
+        entries=with_families(entries),  # of what is left: a copy of what is not in the library is none
         missing=() if only_complete else tuple(gathered.missing),
         accept_missing_percent=100.0,
     )

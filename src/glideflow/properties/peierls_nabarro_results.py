@@ -62,7 +62,8 @@ class PeierlsNabarroResult:
         burgers_vector_angstrom: length of the Burgers vector.
         node_spacing_angstrom: distance between the points at which the misfit energy is summed.
         length_angstrom: period of the array in the semidiscrete models.
-        resolution_mpa: stress that equals the tolerated force: smaller values are rounding.
+        resolution_mpa: stress that equals the tolerated force: smaller values are rounding; 0 in records that were made
+            before it was stated.
         energy_tensor_gpa: (3, 3) Stroh energy tensor K in the frame of the slip system: the energy per length of a line
             is b·K·b/(4π) ln(R/r).
         energy_factor_gpa: K along the Burgers vector; μ/(1-ν) for an edge and μ for a screw in an isotropic crystal.
@@ -84,7 +85,7 @@ class PeierlsNabarroResult:
     burgers_vector_angstrom: float
     node_spacing_angstrom: float
     length_angstrom: float
-    resolution_mpa: float
+    resolution_mpa: float = 0.0
     energy_tensor_gpa: FloatArray
     energy_factor_gpa: float
     gamma_line_mj_m2: float
