@@ -73,8 +73,9 @@ def test_a_record_from_before_a_field_was_added() -> None:
     """Al, Vailhe 1997: the semidiscrete model, written before its resolution was stated."""
     result = read_record(VERSION_1 / "peierls_nabarro.h5", StageRecord).result
     assert isinstance(result, PeierlsNabarroResult)
-    assert result.surface is not None
-    assert result.peierls_mpa == result.surface.peierls_mpa
+    surface = result.model("surface")
+    assert surface is not None
+    assert result.peierls_mpa == surface.peierls_mpa
     assert result.resolution_mpa == 0.0
 
 
