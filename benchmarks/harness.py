@@ -27,8 +27,11 @@ T = TypeVar("T")
 _THREADS = "OPENBLAS_NUM_THREADS"
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 POTENTIALS: dict[str, tuple[Structure, str, str]] = {
+    "Al": ("fcc", "eam/fs", "Al_mm.eam.fs"),
     "Cu": ("fcc", "eam/alloy", "Cu_mishin1.eam.alloy"),
     "Fe": ("bcc", "eam/fs", "Fe_mm.eam.fs"),
+    "Mg": ("hcp", "eam/fs", "Mg_mm.eam.fs"),
+    "W": ("bcc", "eam/alloy", "W_zhou.eam.alloy"),
     "Zr": ("hcp", "eam/fs", "Zr_mm.eam.fs"),
 }
 
