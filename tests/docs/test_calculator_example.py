@@ -44,3 +44,12 @@ def test_the_network_beside_it_is_an_entry_too() -> None:
     (entry,) = (Entry.model_validate(data) for block in blocks for data in yaml.safe_load(block))
     assert entry.calculator_arguments() == '{"default_dtype": "float64", "device": "cpu", "model_paths": "{0}"}'
     assert entry.cutoff == 12.0
+
+
+def test_a_general_model_is_a_source_of_a_configuration() -> None:
+    from glideflow.config.potentials import CalculatorSource, PotentialsSettings
+
+    blocks = re.findall(r"```yaml\n(potentials:.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    settings = [PotentialsSettings.model_validate(yaml.safe_load(block)["potentials"]) for block in blocks]
+    (source,) = (source for each in settings for source in each.sources if isinstance(source, CalculatorSource))
+    assert source.elements == ("Cu", "W")

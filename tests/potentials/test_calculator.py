@@ -21,6 +21,7 @@ from glideflow.potentials.calculator import (
     potential_from_calculator,
     with_factory,
 )
+from glideflow.potentials.manifest import SCHEMA, listing_of, parse_manifest
 from glideflow.potentials.record import Potential
 from glideflow.potentials.select import resolve
 
@@ -188,7 +189,7 @@ def test_a_manifest_gives_arguments_files_and_the_cutoff(
         ({"arguments": {"a b": 1}}, "key arguments"),
         ({"arguments": {"x": float("inf")}}, "the argument x = inf"),
         ({"cutoff": -1.0}, "key cutoff"),
-        ({"calculator": None, "pair_style": "zbl", "pair_coeff": ["* * 1"], "arguments": {"a": 1}}, "`files`"),
+        ({"calculator": None, "pair_style": "zbl", "pair_coeff": ["* * 1"], "arguments": {"a": 1}}, "only for"),
         ({"calculator": None, **EAM, "arguments": {"a": 1}}, "only for a `calculator`"),
     ],
 )
@@ -197,6 +198,52 @@ def test_what_is_wrong_in_a_manifest_is_told(
 ) -> None:
     with pytest.raises(PotentialError, match=message):
         resolve(folder(**entry), tmp_path)
+
+
+def test_one_calculator_for_several_metals(package: Path, folder: Callable[..., PotentialsSettings]) -> None:
+    folder()
+    entry = {
+        "id": "general",
+        "kind": "MACE",
+        "covers": ["Cu", "W", "U"],
+        "calculator": "my_models.network:make",
+        "arguments": {"model": "{dir}/a.model"},
+        "files": ["a.model"],
+        "cutoff": 12.0,
+    }
+    listing = listing_of(parse_manifest(yaml.safe_dump({"schema": SCHEMA, "mlff": [entry]}), "m"), Path("x"), "m", "")
+    copper, tungsten = listing.potentials
+    assert (copper.id, tungsten.id, tungsten.structure) == ("general:Cu", "general:W", "bcc")
+    assert (copper.engine, copper.cutoff_angstrom) == ("ase", 12.0)
+    assert factory_arguments(copper) == {"model": str(Path("x/a.model").absolute())}
+    with pytest.raises(PotentialError, match="either `pair_style`"):
+        parse_manifest(yaml.safe_dump({"schema": SCHEMA, "mlff": [entry | EAM | {"arguments": {}}]}), "m")
+
+
+def test_a_calculator_in_the_configuration(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.model").write_text("weights")
+    source = {
+        "kind": "calculator",
+        "id": "general",
+        "elements": ["Cu", "W"],
+        "calculator": "my_models.network:make",
+        "arguments": {"model": "{dir}/a.model", "fast": True},
+        "files": ["a.model"],
+        "cutoff_angstrom": 6.5,
+    }
+    copper, tungsten = resolve(PotentialsSettings.model_validate({"sources": [source]}), tmp_path)
+    assert (copper.id, tungsten.id, copper.engine) == ("general:Cu", "general:W", "ase")
+    assert factory_arguments(copper) == {"model": str(tmp_path / "a.model"), "fast": True}
+    assert (copper.cutoff_angstrom, copper.source) == (6.5, "my_models.network:make")
+    for wrong, message in (
+        ({"arguments": {"model": "{dir}/b.model"}}, "of one of `files`"),
+        ({"files": ["../a.model"], "arguments": {}}, "stays inside the folder"),
+        ({"calculator": "no path"}, "key calculator"),
+        ({"calculator": "nowhere:make"}, "no module 'nowhere'"),
+    ):
+        settings = PotentialsSettings.model_validate({"sources": [source | wrong]})
+        with pytest.raises(PotentialError, match=message):
+            resolve(settings, tmp_path)
 
 
 def test_a_manifest_with_a_module_that_is_not_there_is_refused_before_any_job(

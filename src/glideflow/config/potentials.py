@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from glideflow.config.base import Section
 
@@ -48,7 +48,33 @@ class NistSource(Section):
     """Whether a run goes on without this source, with a warning, where its folder is not there."""
 
 
-Source = Annotated[BundledSource | FolderSource | OpenKimSource | NistSource, Field(discriminator="kind")]
+class CalculatorSource(Section):
+    """One ASE calculator, such as a network that describes many metals: a potential for each of them."""
+
+    kind: Literal["calculator"] = "calculator"
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)
+    """Name; with several elements, the ids of the potentials are this name, a colon and the symbol."""
+    elements: tuple[Element, ...] = Field(min_length=1)
+    """Metals that it is used for, each in the structure that it has at room temperature."""
+    calculator: str
+    """Import path ``module:factory`` of a callable that returns the calculator."""
+    arguments: dict[str, StrictStr | StrictBool | StrictInt | StrictFloat | None] = Field(default={})
+    """Keyword arguments of the factory; ``{dir}/NAME`` stands for one of the files."""
+    path: str = "."
+    """Folder of the files; a relative one is taken from the folder in which the run is started."""
+    files: tuple[str, ...] = ()
+    """Files whose content decides the forces, such as that of the trained model."""
+    cutoff_angstrom: float | None = Field(default=None, gt=0, le=100)
+    """Range; without one, the larger of what the calculator states and what is measured."""
+    family: str = ""
+    """Name shared with near-copies and relatives."""
+    citation: str = ""
+    """How to cite it."""
+
+
+Source = Annotated[
+    BundledSource | FolderSource | OpenKimSource | NistSource | CalculatorSource, Field(discriminator="kind")
+]
 
 
 class PotentialSelection(Section):

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -31,7 +31,7 @@ from glideflow.errors import PotentialError
 from glideflow.potentials.calculator import ARGUMENT_PATTERN, CALCULATOR_PATTERN, Scalar, arguments_text
 from glideflow.potentials.identifiers import ID_PATTERN, MAX_ID_CHARACTERS, NATIVE_STRUCTURES
 from glideflow.potentials.listing import Skipped, SourceListing
-from glideflow.potentials.record import Potential, PotentialFile, SourceStatus, Structure
+from glideflow.potentials.record import EngineKind, Potential, PotentialFile, SourceStatus, Structure
 
 SCHEMA: Final = "potential-library/1"
 FILE_NAME: Final = "manifest.yaml"
@@ -73,7 +73,7 @@ class Origin(_Model):
 
 
 class _WithFiles(_Model):
-    """What both kinds of entries share: an id, and files with the commands that read them."""
+    """What both kinds of entries share: an id, and files with what reads them."""
 
     id: Id
     dir: InnerPath = "."
@@ -81,6 +81,9 @@ class _WithFiles(_Model):
     sha256: tuple[Sha256, ...] = ()
     pair_style: Annotated[str, Field(pattern=_STYLE_PATTERN, max_length=200)] | None = None
     pair_coeff: tuple[str, ...] = ()
+    calculator: Annotated[str, Field(pattern=CALCULATOR_PATTERN, max_length=200)] | None = None
+    arguments: dict[Annotated[str, Field(pattern=ARGUMENT_PATTERN, max_length=100)], Argument] = {}
+    cutoff: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
     status: SourceStatus = "ok"
     flags: tuple[str, ...] = ()
     fictional: bool = False
@@ -103,7 +106,26 @@ class _WithFiles(_Model):
             raise ValueError(f"one sha256 per file: {len(self.files)}, found {len(self.sha256)}")
         if self.pair_style is not None:
             self.placeholders()
+        if self.arguments and self.calculator is None:
+            raise ValueError("`arguments`: only for a `calculator`")
+        self.calculator_arguments()
         return self
+
+    def calculator_arguments(self) -> str:
+        """Arguments of the calculator as the record holds them, with ``{0}``, ``{1}``, ... for the files.
+
+        Raises:
+            ValueError: a value names a file that is not listed.
+        """
+        return arguments_text({key: self._argument(key, value) for key, value in self.arguments.items()})
+
+    def _argument(self, key: str, value: Scalar) -> Scalar:
+        if not isinstance(value, str) or not value.startswith("{"):
+            return value
+        name = value.removeprefix("{dir}/")
+        if name not in self.files:
+            raise ValueError(f"`arguments`: {key} is {{dir}}/NAME of one of `files`, found {value!r:.80}")
+        return f"{{{self.files.index(name)}}}"
 
     def placeholders(self) -> tuple[str, ...]:
         """The ``pair_coeff`` arguments with ``{0}``, ``{1}``, ... for the files.
@@ -132,10 +154,7 @@ class Entry(_WithFiles):
 
     element: Element
     structure: Structure
-    calculator: Annotated[str, Field(pattern=CALCULATOR_PATTERN, max_length=200)] | None = None
-    arguments: dict[Annotated[str, Field(pattern=ARGUMENT_PATTERN, max_length=100)], Argument] = {}
     family_primary: bool = False
-    cutoff: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
     extracted: str = ""
     source: Origin = Origin()
 
@@ -145,26 +164,7 @@ class Entry(_WithFiles):
             raise ValueError("either `pair_style` with `pair_coeff`, or `calculator`")
         if self.pair_style is not None and not self.files:
             raise ValueError("`files`: at least one parameter file for `pair_style`")
-        if self.arguments and self.calculator is None:
-            raise ValueError("`arguments`: only for a `calculator`")
-        self.calculator_arguments()
         return self
-
-    def calculator_arguments(self) -> str:
-        """Arguments of the calculator as the record holds them, with ``{0}``, ``{1}``, ... for the files.
-
-        Raises:
-            ValueError: a value names a file that is not listed.
-        """
-        return arguments_text({key: self._argument(key, value) for key, value in self.arguments.items()})
-
-    def _argument(self, key: str, value: Scalar) -> Scalar:
-        if not isinstance(value, str) or not value.startswith("{"):
-            return value
-        name = value.removeprefix("{dir}/")
-        if name not in self.files:
-            raise ValueError(f"`arguments`: {key} is {{dir}}/NAME of one of `files`, found {value!r:.80}")
-        return f"{{{self.files.index(name)}}}"
 
 
 class MachineLearnedEntry(_WithFiles):
@@ -180,11 +180,15 @@ class MachineLearnedEntry(_WithFiles):
 
     @property
     def engine(self) -> str:
-        """Engine that evaluates it: ``lammps`` where it has a pair style, else the first word of its kind."""
-        return "lammps" if self.pair_style is not None else (self.kind.split() or [""])[0].lower()
+        """Engine that evaluates it: that of a pair style or a calculator, else the first word of its kind."""
+        if self.pair_style is not None or self.calculator is not None:
+            return "ase" if self.calculator is not None else "lammps"
+        return (self.kind.split() or [""])[0].lower()
 
     @model_validator(mode="after")
     def _one_model_file(self) -> Self:
+        if self.pair_style is not None and self.calculator is not None:
+            raise ValueError("either `pair_style` with `pair_coeff`, or `calculator`")
         if self.engine == "nep" and len(self.files) != 1:
             raise ValueError(f"`files`: the one nep.txt of a neuroevolution potential, found {len(self.files)}")
         return self
@@ -219,10 +223,22 @@ def parse_manifest(text: str, where: str) -> Manifest:
     Raises:
         PotentialError: it is no YAML or not as the schema says; the message names every entry and key.
     """
+    return checked_manifest(_yaml(text, where), where)
+
+
+def checked_manifest(data: object, where: str) -> Manifest:
+    """Check the content of a manifest.
+
+    Args:
+        data: plain data, as YAML gives it.
+        where: what to call it in messages.
+
+    Raises:
+        PotentialError: it is not as the schema says; the message names every entry and key.
+    """
     try:
-        manifest = Manifest.model_validate(_yaml(text, where))
+        manifest = Manifest.model_validate(data)
     except ValidationError as error:
-        data = _yaml(text, where)
         lines = [_problem(detail, data) for detail in error.errors(include_url=False)]
         raise _refused(where, lines) from None
     ids = Counter(entry.id for section in (manifest.potentials, manifest.mlff) for entry in section)
@@ -365,9 +381,7 @@ def _potential(entry: Entry, folder: Path, default_source: str) -> Potential:
         engine="ase" if entry.calculator else "lammps",
         pair_style=entry.pair_style or "",
         pair_coeff=entry.placeholders() if entry.pair_style else (),
-        calculator=entry.calculator or "",
-        calculator_arguments=entry.calculator_arguments(),
-        cutoff_angstrom=(entry.cutoff or 0.0) if entry.calculator else 0.0,
+        **_calculator(entry),
         files=_files(entry, folder),
         family=entry.family,
         family_primary=entry.family_primary,
@@ -388,9 +402,10 @@ def _machine_learned(entry: MachineLearnedEntry, folder: Path, default_source: s
             id=entry.id if len(entry.covers) == 1 else f"{entry.id}:{symbol}",
             element=symbol,
             structure=NATIVE_STRUCTURES[symbol],
-            engine="nep" if entry.engine == "nep" else "lammps",
+            engine=cast("EngineKind", entry.engine),
             pair_style=entry.pair_style or "",
             pair_coeff=entry.placeholders() if entry.pair_style else (),
+            **_calculator(entry),
             files=_files(entry, folder),
             family=entry.family or _paper_family(symbol, entry.citation or ""),
             family_primary=False,
@@ -402,6 +417,17 @@ def _machine_learned(entry: MachineLearnedEntry, folder: Path, default_source: s
             doi=entry.doi or "",
             licence=entry.license,
         )
+
+
+def _calculator(entry: _WithFiles) -> dict[str, Any]:
+    """Fields of a potential that say which calculator evaluates it; empty for pair styles and NEP."""
+    if entry.calculator is None:
+        return {}
+    return {
+        "calculator": entry.calculator,
+        "calculator_arguments": entry.calculator_arguments(),
+        "cutoff_angstrom": entry.cutoff or 0.0,
+    }
 
 
 def _flags(entry: _WithFiles) -> tuple[str, ...]:
@@ -433,7 +459,7 @@ def _why_unusable(entry: MachineLearnedEntry) -> str:
     """Why no engine evaluates an entry; empty if one does."""
     from glideflow.engines.nep import calorine_is_installed
 
-    if entry.engine == "lammps":
+    if entry.engine in ("lammps", "ase"):
         return ""
     if entry.engine != "nep":
         return f"needs the engine {entry.engine!r}, which this version does not have"

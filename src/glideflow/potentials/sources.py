@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from glideflow.config.potentials import BundledSource, FolderSource, NistSource, OpenKimSource
+from glideflow.config.potentials import BundledSource, CalculatorSource, FolderSource, NistSource, OpenKimSource
 from glideflow.errors import DependencyError
 from glideflow.potentials.listing import SourceListing
 
 logger = logging.getLogger(__name__)
 
-Source = BundledSource | FolderSource | OpenKimSource | NistSource
+Source = BundledSource | FolderSource | OpenKimSource | NistSource | CalculatorSource
 
 
 def load_sources(sources: Iterable[Source], base: Path) -> tuple[SourceListing, ...]:
@@ -74,3 +74,20 @@ def load_source(source: Source, base: Path) -> SourceListing:
             from glideflow.potentials.nist import load_nist
 
             return load_nist(source.path, base)
+        case CalculatorSource():
+            return _load_calculator(source, base)
+
+
+def _load_calculator(source: CalculatorSource, base: Path) -> SourceListing:
+    """A calculator in a configuration, as the entry of a manifest that it could be."""
+    from glideflow.potentials.manifest import SCHEMA, checked_manifest, listing_of
+
+    keys = {"id", "calculator", "arguments", "files", "family", "citation"}
+    entry = source.model_dump(include=keys) | {
+        "kind": "ASE",
+        "covers": source.elements,
+        "cutoff": source.cutoff_angstrom,
+    }
+    name = f"calculator {source.id}"
+    manifest = checked_manifest({"schema": SCHEMA, "mlff": [entry]}, f"potentials.sources, {name}")
+    return listing_of(manifest, base / Path(source.path).expanduser(), name, default_source=source.calculator)
