@@ -1,7 +1,7 @@
 """Many records of one kind as HDF5 columns: a table per class, one data set per field.
 
-A library holds hundreds of thousands of numbers in records that are all alike. As columns it takes a quarter of the space
-that a group per record takes, compresses, and any HDF5 reader sees tables. How the values of a field lie there:
+A library holds hundreds of thousands of numbers in records that are all alike. As columns it takes a quarter of the
+space that a group per record takes, compresses, and any HDF5 reader sees tables. How the values of a field lie there:
 
 - numbers: a data set (N,); arrays of one shape: (N, *shape);
 - arrays of different shapes: a group with ``values`` (one after the other) and ``shapes`` (N, D), filled up with -1;

@@ -48,6 +48,7 @@ COMPARED: Mapping[str, Mapping[str, Tolerance]] = {
     },
     "peierls_stress": {"peierls_mpa": _SEARCHED},
     "peierls_series": {"peierls_mpa": _SEARCHED},
+    "peierls_strain": {"peierls_mpa": _SEARCHED},
     "peierls_paper": {"peierls_mpa": _STEPPED, "size_s_mpa": _STEPPED},
     "peierls_nabarro": {"peierls_mpa": _SOLVED, "peierls_joos_duesbery_mpa": _SOLVED},
 }

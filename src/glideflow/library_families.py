@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
-from glideflow.quality_flags import NEAR_COPY
+from glideflow.quality_flags import NOT_FIRST
 from glideflow.records import LibraryEntry
 
 
@@ -42,9 +42,9 @@ class Tolerances:
 WITH_GAMMA = Tolerances(lattice=5e-4, elastic=0.05, gamma=5e-3)
 """For entries that have a γ surface of the same slip system and cut.
 
-Among 290 EAM and MEAM potentials, retabulations differ by up to 3 % in Cij (second derivatives of a table) and 0.2 % in
-γ; γ of the nearest pair beyond them differs by 0.8 %, of the nearest independent one by 1.1 % (Fe, Mendelev 2003 and Wen
-2021).
+Among 290 EAM and MEAM potentials, retabulations differ by up to 3 % in Cij (second derivatives of a table) and 0.2 %
+in γ; γ of the nearest pair beyond them differs by 0.8 %, of the nearest independent one by 1.1 % (Fe, Mendelev 2003
+and Wen 2021).
 """
 
 WITHOUT_GAMMA = Tolerances(lattice=1e-5, elastic=1e-4, gamma=0.0)
@@ -52,7 +52,7 @@ WITHOUT_GAMMA = Tolerances(lattice=1e-5, elastic=1e-4, gamma=0.0)
 
 
 def with_families(entries: Iterable[LibraryEntry]) -> tuple[LibraryEntry, ...]:
-    """The entries with ``family_computed``, and the flag ``near copy`` on all but a metal's first in each family.
+    """The entries with ``family_computed``, and a flag on all but a metal's first potential of each family.
 
     A family has the name of the first of the source's families in it, or of its first potential where the source
     names none.
@@ -70,7 +70,7 @@ def with_families(entries: Iterable[LibraryEntry]) -> tuple[LibraryEntry, ...]:
 
 
 def _placed(entry: LibraryEntry, family: str, *, copy: bool) -> LibraryEntry:
-    flags = [flag for flag in entry.flags if flag != NEAR_COPY] + ([NEAR_COPY] if copy else [])
+    flags = [flag for flag in entry.flags if flag != NOT_FIRST] + ([NOT_FIRST] if copy else [])
     return replace(entry, family_computed=family, flags=tuple(flags))
 
 

@@ -14,14 +14,14 @@ from glideflow.atomic import write_text
 from glideflow.properties.peierls_paper_results import GLIDED, REFERENCE, SIZE_S, PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
-from glideflow.quality_flags import NEAR_COPY, quality_flags
+from glideflow.quality_flags import NOT_FIRST, quality_flags
 from glideflow.records import FAILED, Library, LibraryEntry, StageRecord
 
 COLUMN_MEANINGS: Mapping[str, str] = {
     "potential_id": "name of the potential",
     "element": "chemical symbol",
     "structure": "crystal structure in which everything was computed: fcc, bcc or hcp",
-    "family": "family of near-copies, by the source and by the computed numbers; never split one",
+    "family": "family of near-copies and relatives, by the source and by the computed numbers; never split one",
     "slip_system": "name of the slip system, followed by the dislocation character if that is not edge",
     "source_status": "what the source says of the potential: ok, caution, superseded or retracted",
     "status": "what came of the computation of this row: ok, partial or failed; missing if nothing is there",
@@ -146,7 +146,7 @@ def _narrowed(entry: LibraryEntry, system: str, character: str) -> LibraryEntry:
         return labels[0] in ("", system) and labels[1] in ("", character)
 
     stages = tuple(stage for stage in entry.stages if belongs((stage.slip_system, stage.character)))
-    copy = (NEAR_COPY,) if NEAR_COPY in entry.flags else ()
+    copy = (NOT_FIRST,) if NOT_FIRST in entry.flags else ()
     missing = tuple(name for name in entry.missing if belongs(_labels(name)))
     return replace(entry, stages=stages, missing=missing, flags=(*quality_flags(stages), *copy))
 

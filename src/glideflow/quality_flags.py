@@ -23,8 +23,8 @@ FAR_FROM_REFERENCE = 0.08
 TRANSFORMED = 0.25
 """Relative change of its width that makes a core another one."""
 
-NEAR_COPY = "near copy"
-"""Flag of all but the first potential of a computed family; set where a whole library is known."""
+NOT_FIRST = "not first of its family"
+"""Flag of all but a metal's first potential of a family; set where a whole library is known."""
 
 
 def _never(stage: StageRecord) -> bool:
@@ -53,11 +53,8 @@ class QualityFlag:
         """Whether a record with a result earns the flag."""
         if self.concerns and stage.property not in self.concerns:
             return False
-        return any(self.covers(stage, remark) for remark in remarks_of(stage)) or self.holds(stage)
-
-    def covers(self, stage: StageRecord, remark: str) -> bool:
-        """Whether the flag says what a record's own remark says."""
-        return stage.property in self.concerns and remark in (self.name, *self.remarks)
+        said = {self.name, *self.remarks} & set(remarks_of(stage))
+        return bool(said) or self.holds(stage)
 
 
 def _far_from_reference(stage: StageRecord) -> bool:
@@ -209,29 +206,27 @@ QUALITY_FLAGS = (
         holds=_not_a_number,
     ),
     QualityFlag(
-        name=NEAR_COPY,
+        name=NOT_FIRST,
         concerns=(),
-        meaning="lattice constants, elastic constants and γ surface are those of another potential of its family "
-        "that comes first by id, or its source says so: count and split by family",
+        meaning="another potential of its family, near-copy or relative, comes first by id: count and split by family",
     ),
 )
 """Every flag, in the order in which tables name them."""
+
+_WORDS = frozenset(word for flag in QUALITY_FLAGS for word in (flag.name, *flag.remarks))
 
 
 def quality_flags(stages: Iterable[StageRecord]) -> tuple[str, ...]:
     """Names of the flags that the records of one potential earn, in the order of `QUALITY_FLAGS`.
 
     Remarks of results for which no flag stands follow as they are, after the name of the property where that is none
-    of `DEFAULT_PROPERTIES`: nothing that was said is lost.
+    of `DEFAULT_PROPERTIES`: nothing that was said is lost. A flag in the remarks of a property that it is not about
+    repeats what was said of a result that the property has read.
     """
     computed = [stage for stage in stages if stage.result is not None]
     found = [flag.name for flag in QUALITY_FLAGS if any(flag.fits(stage) for stage in computed)]
-    others = [_labelled(stage, remark) for stage in computed for remark in remarks_of(stage) if _is_new(stage, remark)]
+    others = [_labelled(stage, remark) for stage in computed for remark in remarks_of(stage) if remark not in _WORDS]
     return tuple(dict.fromkeys([*found, *others]))
-
-
-def _is_new(stage: StageRecord, remark: str) -> bool:
-    return not any(flag.covers(stage, remark) for flag in QUALITY_FLAGS)
 
 
 def _labelled(stage: StageRecord, remark: str) -> str:

@@ -3,7 +3,7 @@
 from glideflow import strength_library
 
 library = strength_library.load()
-copper = strength_library.select(library, elements=["Cu"], exclude_flags=["upper bound", "near copy"])
+copper = strength_library.select(library, elements=["Cu"], exclude_flags=["upper bound", "not first of its family"])
 for row in strength_library.to_table(copper):
     print(row["potential_id"], row["peierls_mpa"])
 """

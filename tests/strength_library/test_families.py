@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glideflow.library_families import merged_families, near_copies, with_families
-from glideflow.quality_flags import NEAR_COPY
+from glideflow.quality_flags import NOT_FIRST
 from glideflow.records import LibraryEntry
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_a_retabulation_joins_two_families(make: Make, records: Records) -> None
     entries = [make("a", "F2"), make("b", "F1", lattice=nearly), make("c", "F2", lattice={"a_angstrom": 4.1})]
     assert families(*entries) == {"a": "F1", "b": "F1", "c": "F1"}, "c is of the source's family of a"
     assert merged_families(with_families(entries)) == {"F1": ("F1", "F2")}
-    assert [NEAR_COPY in entry.flags for entry in with_families(entries)] == [False, True, True]
+    assert [NOT_FIRST in entry.flags for entry in with_families(entries)] == [False, True, True]
 
 
 def test_equal_elastic_constants_do_not_make_a_copy(make: Make, records: Records) -> None:
@@ -60,7 +60,7 @@ def test_what_lacks_lattice_or_elastic_constants_is_no_copy(make: Make, leave_ou
 def test_each_metal_of_one_potential_stands_for_itself(make: Make, records: Records) -> None:
     metals = [records.entry(id=f"NEP:{element}", family="NEP", element=element) for element in ("Al", "Cu")]
     for entry in with_families(metals):
-        assert (entry.family_computed, NEAR_COPY in entry.flags) == ("NEP", False)
+        assert (entry.family_computed, NOT_FIRST in entry.flags) == ("NEP", False)
 
 
 def test_gamma_surfaces_of_different_cuts_are_not_compared(make: Make) -> None:

@@ -44,8 +44,8 @@ def test_consumers_choose(library: Library, wanted: dict[str, Any], ids: list[st
 
 
 def test_a_flag_that_does_not_exist_is_refused(library: Library) -> None:
-    with pytest.raises(ConfigurationError, match="'uper bound' is unknown") as caught:
-        select(library, exclude_flags=["uper bound"])
+    with pytest.raises(ConfigurationError, match="'upper-bound' is unknown") as caught:
+        select(library, exclude_flags=["upper-bound"])
     assert "upper bound" in caught.value.expected
 
 

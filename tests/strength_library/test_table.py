@@ -159,5 +159,5 @@ def test_rows_of_all_slip_systems_with_the_configured_one_first(records: Records
 def test_family_and_flags_of_the_numbers_stand_in_the_table(records: Records) -> None:
     rows = table(records.library(records.entry(id="a", family="F2"), records.entry(id="b", family="F1")))
     assert [row["family"] for row in rows] == ["F1", "F1"]
-    assert "near copy" not in str(rows[0]["flags"])
-    assert "near copy" in str(rows[1]["flags"])
+    assert "not first of its family" not in str(rows[0]["flags"])
+    assert "not first of its family" in str(rows[1]["flags"])
