@@ -9,6 +9,7 @@ Agreement: of the potentials whose records lie in a folder of results.
 
     python benchmarks/bench_peierls_nabarro.py
     python benchmarks/bench_peierls_nabarro.py --records results/library
+    python benchmarks/bench_peierls_nabarro.py --records results/library results/another
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from glideflow.properties.results import ElasticResult, GammaSurfaceResult, Latt
 from glideflow.properties.semidiscrete import semidiscrete_cores
 from glideflow.records import StageRecord
 from glideflow.reporting.baselines import MODELS, Agreement, agreement, predicted_mpa
+from glideflow.reporting.collection import STRUCTURE_ORDER
 from glideflow.storage import read_record
 from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 
@@ -157,10 +159,11 @@ def array_rows(given: Inputs) -> list[Row]:
     return rows
 
 
-def agreements(folder: Path) -> list[Agreement]:
-    """Agreement with the atomistic values of every potential of a folder of results that has all records."""
+def agreements(folders: list[Path]) -> list[Agreement]:
+    """Agreement with the atomistic values of every potential that has all records in one of the folders, the first."""
+    places = {place.name: place for folder in reversed(folders) for place in (folder / "potentials").iterdir()}
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for place in sorted((folder / "potentials").iterdir()):
+    for _, place in sorted(places.items()):
         try:
             structure, result, atomistic = compared(place)
         except GlideflowError:
@@ -169,7 +172,8 @@ def agreements(folder: Path) -> list[Agreement]:
             value = predicted_mpa(result, model)
             if value is not None:
                 found.setdefault((structure, model), []).append((value, atomistic))
-    return [agreement(*key, *zip(*values, strict=True)) for key, values in sorted(found.items())]
+    ordered = sorted(found.items(), key=lambda item: (STRUCTURE_ORDER.index(item[0][0]), MODELS.index(item[0][1])))
+    return [agreement(*key, *zip(*values, strict=True)) for key, values in ordered]
 
 
 def compared(place: Path) -> tuple[str, Any, float]:
@@ -202,7 +206,9 @@ def print_agreements(found: list[Agreement]) -> None:
 def main() -> None:
     """Measure and report."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--records", type=Path, help="folder <results>/<name> of a run with Peierls stresses")
+    arguments.add_argument(
+        "--records", type=Path, nargs="+", help="folders <results>/<name> of runs with Peierls stresses"
+    )
     arguments.add_argument("--atomman-iterations", type=int, default=60, help="iterations that atomman gets at most")
     arguments.add_argument("--batch", type=int, default=200, help="γ lines in the batch")
     chosen = arguments.parse_args()

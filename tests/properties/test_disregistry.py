@@ -182,3 +182,13 @@ def test_an_asymmetric_line_is_easier_in_one_sense_and_the_mirror_image_in_the_o
         values.append((branch.forward[0], branch.reverse[0]))
     assert values[0][0] != pytest.approx(values[0][1], rel=1e-2)
     assert values[0] == pytest.approx(values[1][::-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("width", [0.2, 0.5, 0.9])
+def test_the_branch_of_stable_cores_ends_in_a_fold(width: float) -> None:
+    """At the Peierls stress one eigenvalue of the Hessian vanishes and none is negative: it was stable up to there."""
+    model = sinusoidal(width, length=30.0)
+    branch = follow(model, relax(model, relax(model, arctan(model, np.array([width])), held=True)))
+    eigenvalues = np.linalg.eigvalsh(model.energy(branch.at_peak, branch.forward)[2][0])
+    assert eigenvalues[0] == pytest.approx(0.0, abs=1e-6)
+    assert eigenvalues[1] > 1e-3

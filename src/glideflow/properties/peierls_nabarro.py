@@ -28,6 +28,7 @@ from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 _GLIDE_AXIS = {"edge": 0, "screw": 1}
 _COMPONENTS = {"line": 1, "surface": 2, "gradient": 2}
 _LARGEST_DENOMINATOR = 24
+_FEW = 3
 _LOWEST_BARRIER_MJ_M2 = 1e-3
 
 
@@ -238,10 +239,16 @@ def _semidiscrete(
     cores = semidiscrete_cores(model, tolerance=settings.tolerance, max_steps=settings.max_steps)
     if cores.spread[0]:
         return None, f"{name}: the core spreads over half of the period or more"
-    return _result(name, cores, model, continuum), ""
+    return _result(name, cores, model, continuum, settings), ""
 
 
-def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, continuum: Continuum) -> SemidiscreteResult:
+def _result(
+    name: str,
+    cores: SemidiscreteCores,
+    model: DisregistryModel,
+    continuum: Continuum,
+    settings: PeierlsNabarroSettings,
+) -> SemidiscreteResult:
     """The only dislocation of a model in Å and MPa."""
     b, mpa, branch = continuum.burgers_angstrom, continuum.energy_factor_gpa * 1e3, cores.branch
     on_branch = np.isfinite(branch.glided[:, 0])
@@ -260,19 +267,20 @@ def _result(name: str, cores: SemidiscreteCores, model: DisregistryModel, contin
         partial_separation_angstrom=None if np.isnan(separation) else separation * b,
         glided_angstrom=branch.glided[on_branch, 0] * continuum.spacing_angstrom,
         stress_mpa=branch.stress[on_branch, 0] * mpa,
-        flags=_branch_flags(cores),
+        flags=_model_flags(cores, settings.tolerance),
         solves=int(branch.solves[0]),
     )
 
 
-def _branch_flags(cores: SemidiscreteCores) -> tuple[str, ...]:
+def _model_flags(cores: SemidiscreteCores, resolution: float) -> tuple[str, ...]:
+    """Remarks on the only core, its stresses and their resolution in units of the energy factor."""
     if not cores.glides[0]:
         return ("not seen to glide",)
     if not cores.branch.periodic[0]:
         return ("core changes as it glides",)
-    return ()
+    return ("below the resolution",) if cores.peierls[0] < _FEW * resolution else ()
 
 
 def _upstream_flags(elastic: ElasticResult, gamma: GammaSurfaceResult) -> tuple[str, ...]:
-    unstable = () if elastic.born_stable else ("not Born-stable",)
+    unstable = () if elastic.born_stable else ("Born-unstable",)
     return (*unstable, *(flag for flag in gamma.flags if flag.startswith("negative")))
