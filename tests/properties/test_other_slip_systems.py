@@ -110,7 +110,7 @@ def iron(search: Search) -> PeierlsStressResult:
 
 
 def test_screw_of_iron(iron: PeierlsStressResult) -> None:
-    """Static values for potentials of this family lie between 1 and 2 GPa (Terentyev et al., Phil. Mag. 95, 2015)."""
+    """Static values for potentials of this family lie between 1 and 2 GPa (Terentyev et al., Phil. Mag. 96, 71 (2016))."""
     assert iron.character == "screw"
     assert iron.peierls_mpa == pytest.approx(1317, rel=0.02)
     forward, reverse = iron.curves
