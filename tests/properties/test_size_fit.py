@@ -72,3 +72,14 @@ def test_no_degree_of_freedom_leaves_no_residual() -> None:
     assert fit is not None
     assert fit.degrees_of_freedom == 0
     assert fit.residual == 0.0
+
+
+def test_where_the_law_fails_the_errors_of_the_values_do_not_decide() -> None:
+    """Errors far below the misfit leave the ordinary fit; those of its size hold their weight."""
+    values = 10 + 300 / HEIGHTS + np.array([1.0, -1.0, -1.0, 1.0])
+    plain = fit_sizes(HEIGHTS, LENGTHS, values, ALIKE)
+    precise = fit_sizes(HEIGHTS, LENGTHS, values, np.array([1e-3, 1e-4, 2e-3, 5e-4]))
+    assert plain is not None
+    assert precise is not None
+    assert precise.infinite == pytest.approx(plain.infinite, abs=1e-4)
+    assert precise.residual == pytest.approx(plain.residual, rel=1e-3)
