@@ -217,3 +217,25 @@ def test_kills_at_random_instants_lose_no_entry_that_was_kept(tmp_path: Path, si
             np.testing.assert_array_equal(workbench.get(f"entry {number}")["values"], np.full(size, float(number)))
         kept = len(names) - 1
         workbench.close()
+
+
+def test_sections_keep_names_of_their_own_in_one_file(tmp_path: Path) -> None:
+    workbench = Workbench(tmp_path, "key")
+    workbench.put("step 1", value=np.array(0))
+    for number, name in enumerate(("small", "large"), start=1):
+        section = workbench.section(name)
+        section.put("step 1", value=np.array(number))
+        section.close()  # the whole stays open
+    workbench.put("step 2", value=np.array(3))
+    workbench.close()
+    again = Workbench(tmp_path, "key")
+    assert again.section("small").names() == ("step 1",)
+    assert [int(part.get("step 1")["value"]) for part in (again, again.section("small"), again.section("large"))] == [
+        0,
+        1,
+        2,
+    ]
+    assert again.section("small").get("step 2") is None
+    assert again.section("small").section("inner").get("step 1") is None
+    again.close()
+    assert len(list(tmp_path.iterdir())) == 1

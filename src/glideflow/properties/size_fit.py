@@ -71,7 +71,7 @@ def _solve(design: FloatArray, values: FloatArray, variances: FloatArray) -> tup
     """Weighted least squares: parameters (p,) and what they leave of the values (n,)."""
     weights = 1.0 / np.sqrt(variances)
     solution, *_ = np.linalg.lstsq(design * weights[:, None], values * weights, rcond=None)
-    return solution, values - design @ solution
+    return np.asarray(solution, dtype=float), values - design @ solution
 
 
 def _law_variance(design: FloatArray, values: FloatArray, errors: FloatArray, freedom: int) -> float:
