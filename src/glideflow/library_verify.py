@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from glideflow.config.load import settings_from_mapping
 from glideflow.config.run import RunSettings
 from glideflow.errors import ConfigurationError, GlideflowError
 from glideflow.library_compare import Difference, compare_records
@@ -156,7 +157,10 @@ def _check(
         return Check(potential=potential.id, record=stage.record_name, outcome=outcome, **parts)  # type: ignore[arg-type]
 
     name = cast("Property", stage.property)
-    settings = _settings_of(library, stage)
+    try:
+        settings = _settings_of(library, stage)
+    except ConfigurationError as error:
+        return check(NOT_COMPUTED, reason=error.found)
     needs = [_upstream(fresh, need, stage) for need in PROPERTIES[name].needs]
     if None in needs:
         return check(NOT_COMPUTED, reason="a property that it needs is not in the library")
@@ -177,10 +181,14 @@ def _check(
 
 
 def _settings_of(library: Library, stage: StageRecord) -> RunSettings:
-    """The configuration of a library, with the settings and the seed that a record was computed with."""
-    whole = RunSettings.model_validate(json.loads(library.settings_json))
-    section = type(getattr(whole, stage.property)).model_validate_json(stage.provenance.settings_json)
-    return whole.model_copy(update={stage.property: section, "seed": stage.provenance.seed})
+    """The configuration of a library, with the settings and the seed that a record was computed with.
+
+    Raises:
+        ConfigurationError: this version of glideflow does not understand them.
+    """
+    own = {stage.property: json.loads(stage.provenance.settings_json), "seed": stage.provenance.seed}
+    whole = json.loads(library.settings_json) | own
+    return settings_from_mapping(whole, f"settings of {stage.record_name} of {stage.potential.id}")
 
 
 def _slip_system(settings: RunSettings, stage: StageRecord) -> SlipSystemSettings | None:

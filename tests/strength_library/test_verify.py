@@ -64,6 +64,15 @@ def test_what_cannot_be_computed_says_why(records: Records) -> None:
     assert alone["elastic"].reason == "a property that it needs is not in the library"
 
 
+def test_settings_that_this_version_does_not_understand(records: Records) -> None:
+    old = replace(records["lattice"].provenance, settings_json='{"forgotten": 1}')
+    library = records.library(records.entry(replace(records["lattice"], provenance=old)))
+    check = checks_of(library)["lattice"]
+    assert check.outcome == "not computed"
+    assert "settings of lattice of Al_2008Mendelev" in check.reason
+    assert "forgotten" in check.reason
+
+
 def test_potentials_without_their_files_are_listed(records: Records) -> None:
     library = records.library(
         records.entry(), records.entry(id="Unknown"), records.entry(id="Cu_2001Mishin_Cu_eam-alloy_v2")

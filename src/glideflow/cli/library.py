@@ -228,12 +228,12 @@ def verify(
     The files come from the sources of the configuration; by default those that
     ship with LAMMPS. Lattice, elastic constants and γ surface have to agree up to
     rounding, Peierls stresses within their errors. A Peierls stress takes minutes.
-    Exit status 0 if everything agrees, 1 if something differs or nothing could be
+    Exit status 0 if everything agrees, 1 if something differs or could not be
     computed.
     """
     from glideflow.cli.display import progress_display
     from glideflow.config.load import load_settings
-    from glideflow.library_verify import draw_sample
+    from glideflow.library_verify import AGREES, draw_sample
     from glideflow.library_verify import verify as verify_sample
     from glideflow.strength_library import load
 
@@ -243,7 +243,7 @@ def verify(
     with progress_display() as progress:
         checks = list(verify_sample(content, drawn, wanted, progress))
     _print_checks(checks, drawn, as_json)
-    if not checks or any(check.outcome == "differs" for check in checks):
+    if not checks or any(check.outcome != AGREES for check in checks):
         raise typer.Exit(DIFFERENT)
 
 
