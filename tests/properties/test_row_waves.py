@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
 
-from glideflow.crystals.dislocations import DislocationCell, DislocationSize, edge_dislocation
+from glideflow.crystals.dislocations import DislocationCell, DislocationSize, edge_dislocation, screw_dislocation
 from glideflow.crystals.layers import layered_crystal
 from glideflow.crystals.slip_systems import SlipSystem
 from glideflow.errors import PropertyError
@@ -90,6 +90,25 @@ def cell_of(
         return edge_dislocation(layered_crystal(relaxed(element).crystal, primary_system(element)), size)
 
     return build
+
+
+@pytest.mark.parametrize("element", ["Cu", "Fe", "Zr"])
+def test_rows_of_a_screw_hold_every_mobile_atom_once(
+    relaxed: Callable[[str], LatticeResult], primary_system: Callable[[str], SlipSystem], element: str
+) -> None:
+    """Rows across the line: columns of atoms of one height along it."""
+    size = DislocationSize(burgers_vectors=12, height_angstrom=35.0, line_periods=1, rigid_thickness_angstrom=6.0)
+    cell = screw_dislocation(layered_crystal(relaxed(element).crystal, primary_system(element)), size)
+    mobile = np.flatnonzero(cell.mobile)
+    rows = rows_of(cell)
+    assert sorted(np.concatenate([row.members for row in rows])) == list(range(len(mobile)))
+    for row in rows:
+        x, y, z = cell.lattice_positions_angstrom[mobile[row.members]].T
+        assert np.ptp(z) < 1e-6
+        assert np.ptp((y - y[0] + 1.0) % cell.cell_angstrom[1, 1]) < 1e-3
+        spacing = cell.cell_angstrom[0, 0] / len(x)
+        places = (x / spacing - row.phase - np.arange(len(x)) + 0.5) % len(x)
+        np.testing.assert_allclose(places, 0.5, atol=1e-3)
 
 
 @pytest.mark.parametrize(("element", "line_periods"), [("Cu", 1), ("Fe", 1), ("Fe", 2), ("Zr", 1)])
