@@ -24,6 +24,7 @@ from harness import Row, lattice, potential, report, timed
 from rich.console import Console
 from rich.table import Table
 
+from glideflow import __version__
 from glideflow.config.elastic import ElasticSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
@@ -37,9 +38,8 @@ from glideflow.properties.gamma_surface import gamma_surface
 from glideflow.properties.peierls_nabarro import continuum_of, peierls_nabarro, plane_waves
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
 from glideflow.properties.semidiscrete import semidiscrete_cores
-from glideflow.records import StageRecord
-from glideflow.reporting.baselines import MODELS, Agreement, agreement, predicted_mpa
-from glideflow.reporting.collection import STRUCTURE_ORDER
+from glideflow.records import Library, LibraryEntry, StageRecord
+from glideflow.reporting.baselines import Agreement, agreements
 from glideflow.storage import read_record
 from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 
@@ -159,47 +159,44 @@ def array_rows(given: Inputs) -> list[Row]:
     return rows
 
 
-def agreements(folders: list[Path]) -> list[Agreement]:
-    """Agreement with the atomistic values of every potential that has all records in one of the folders, the first."""
+def library_of(folders: list[Path]) -> Library:
+    """Every potential that has all records in one of the folders, the first, with the models computed here."""
     places = {place.name: place for folder in reversed(folders) for place in (folder / "potentials").iterdir()}
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    entries = []
     for _, place in sorted(places.items()):
         try:
-            structure, result, atomistic = compared(place)
+            stages = stages_of(place)
         except GlideflowError:
             continue
-        for model in MODELS:
-            value = predicted_mpa(result, model)
-            if value is not None:
-                found.setdefault((structure, model), []).append((value, atomistic))
-    ordered = sorted(found.items(), key=lambda item: (STRUCTURE_ORDER.index(item[0][0]), MODELS.index(item[0][1])))
-    return [agreement(*key, *zip(*values, strict=True)) for key, values in ordered]
+        entries.append(LibraryEntry(potential=stages[0].potential, stages=stages))
+    return Library(name="compared", glideflow_version=__version__, settings_json="{}", entries=tuple(entries))
 
 
-def compared(place: Path) -> tuple[str, Any, float]:
-    """Structure, models and atomistic value of one potential.
+def stages_of(place: Path) -> tuple[StageRecord, StageRecord]:
+    """The atomistic Peierls stress of a potential and its continuum models.
 
     Raises:
         GlideflowError: a record is missing, or one of the properties failed.
     """
-    stages = {"lattice": read_record(place / "lattice.h5", StageRecord)}
-    structure = stages["lattice"].potential.structure
-    system = SYSTEMS[structure]
-    for name in ("elastic", f"gamma_surface/{system.name}", f"peierls_stress/{system.name}/edge"):
-        stages[name.partition("/")[0]] = read_record(place / f"{name}.h5", StageRecord)
-    results: dict[str, Any] = {name: stage.result for name, stage in stages.items()}
-    if None in results.values():
+    lattice_stage = read_record(place / "lattice.h5", StageRecord)
+    system = SYSTEMS[lattice_stage.potential.structure]
+    others = ("elastic", f"gamma_surface/{system.name}", f"peierls_stress/{system.name}/edge")
+    stages = [lattice_stage, *(read_record(place / f"{name}.h5", StageRecord) for name in others)]
+    results: list[Any] = [stage.result for stage in stages]
+    if None in results:
         raise GlideflowError("a property of this potential failed")
-    given = (results["lattice"], results["elastic"], results["gamma_surface"], system)
-    return structure, peierls_nabarro(*given, PeierlsNabarroSettings()), results["peierls_stress"].peierls_mpa
+    models = peierls_nabarro(*results[:3], system, PeierlsNabarroSettings())
+    return stages[3], replace(stages[3], property="peierls_nabarro", result=models)
 
 
-def print_agreements(found: list[Agreement]) -> None:
+def print_agreements(found: tuple[Agreement, ...]) -> None:
     """A table of structures and models."""
-    table = Table("structure", "model", "potentials", "median factor", "median ratio", "rank correlation")
+    headings = ("structure", "model", "potentials", "factor", "ratio", "rank", "width ratio")
+    table = Table(*headings, title="medians of predicted against atomistic, and rank correlation")
     for each in found:
         rank = "-" if each.rank_correlation is None else f"{each.rank_correlation:.2f}"
-        table.add_row(each.structure, each.model, str(each.count), f"{each.factor:.3g}", f"{each.bias:.3g}", rank)
+        numbers = (f"{each.factor:.3g}", f"{each.bias:.3g}", rank, f"{each.width_ratio:.2f}")
+        table.add_row(each.structure, each.model, str(each.count), *numbers)
     Console().print(table)
 
 
@@ -213,14 +210,14 @@ def main() -> None:
     arguments.add_argument("--batch", type=int, default=200, help="γ lines in the batch")
     chosen = arguments.parse_args()
     if chosen.records is not None:
-        print_agreements(agreements(chosen.records))
+        print_agreements(agreements(library_of(chosen.records)))
         return
     given = {element: inputs(element) for element in ("Cu", "Fe", "Zr")}
     peierls_nabarro(*given["Zr"], PeierlsNabarroSettings(models=("line",)))  # imports
     rows = [model_row(element, given[element], name) for element in given for name in ("surface", "line", "gradient")]
     rows += array_rows(given["Fe"])
     rows += [batch_row(chosen.batch), atomman_row(given["Cu"], chosen.atomman_iterations)]
-    report("peierls_nabarro", "Peierls-Nabarro models", [replace(row) for row in rows])
+    report("peierls_nabarro", "Peierls-Nabarro models", rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult, SemidiscreteResult
 from glideflow.properties.results import PeierlsStressResult
 from glideflow.records import Library, LibraryEntry, StageRecord
-from glideflow.reporting.baselines import MODELS, agreement, agreements, pairs
+from glideflow.reporting.baselines import MODELS, Pair, agreement, agreements, pairs
 from glideflow.reporting.figures import continuum_against_atomistic
 from glideflow.reporting.report import render_report
 
@@ -61,15 +61,29 @@ def with_models(library: Library, value: float) -> Library:
     return dataclasses.replace(library, entries=tuple(extended(entry) for entry in library.entries))
 
 
-def test_agreement_counts_errors_up_and_down_alike() -> None:
-    found = agreement("bcc", "surface", [2.0, 20.0, 50.0], [20.0, 10.0, 50.0])
+def compared(library: Library, predicted: list[float], atomistic: list[float]) -> list[Pair]:
+    return [
+        Pair(
+            entry=library.entries[0],
+            predicted_mpa=model,
+            atomistic_mpa=value,
+            is_upper_bound=False,
+            width_ratio=0.5 + number,
+        )
+        for number, (model, value) in enumerate(zip(predicted, atomistic, strict=True))
+    ]
+
+
+def test_agreement_counts_errors_up_and_down_alike(library: Library) -> None:
+    found = agreement("bcc", "surface", compared(library, [2.0, 20.0, 50.0], [20.0, 10.0, 50.0]))
+    assert found.width_ratio == pytest.approx(1.5)
     assert found.factor == pytest.approx(2.0)
     assert found.bias == pytest.approx(1.0)
     assert found.rank_correlation == pytest.approx(0.5)
 
 
-def test_small_stresses_are_compared_as_if_they_were_the_floor() -> None:
-    found = agreement("fcc", "surface", [1e-6, 0.0], [0.1, 0.02])
+def test_small_stresses_are_compared_as_if_they_were_the_floor(library: Library) -> None:
+    found = agreement("fcc", "surface", compared(library, [1e-6, 0.0], [0.1, 0.02]))
     assert found.factor == pytest.approx(1.0)
     assert found.rank_correlation is None
 

@@ -26,12 +26,14 @@ class Pair:
         predicted_mpa: Peierls stress of the model.
         atomistic_mpa: Peierls stress of the atomistic search.
         is_upper_bound: whether the atomistic value is one.
+        width_ratio: predicted over atomistic core width without load, between the disregistries b/4 and 3b/4.
     """
 
     entry: LibraryEntry
     predicted_mpa: float
     atomistic_mpa: float
     is_upper_bound: bool
+    width_ratio: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class Agreement:
         factor: median of the factor by which the model errs, up or down, stresses below `FLOOR_MPA` taken as that.
         bias: median of predicted over atomistic, stresses below `FLOOR_MPA` taken as that.
         rank_correlation: Spearman's; None for fewer than three pairs or equal values.
+        width_ratio: median of predicted over atomistic core width.
     """
 
     structure: str
@@ -53,15 +56,17 @@ class Agreement:
     factor: float
     bias: float
     rank_correlation: float | None
+    width_ratio: float
 
 
-def predicted_mpa(result: PeierlsNabarroResult, model: str) -> float | None:
-    """Peierls stress of one of `MODELS`; None where it has no dislocation."""
-    closed = {"sinusoidal": result.peierls_sinusoidal_mpa, "joos_duesbery": result.peierls_joos_duesbery_mpa}
-    if model in closed:
-        return closed[model]
+def prediction(result: PeierlsNabarroResult, model: str) -> tuple[float, float] | None:
+    """Peierls stress in MPa and core width in Å of one of `MODELS`; None where it has no dislocation."""
+    if model == "sinusoidal":
+        return result.peierls_sinusoidal_mpa, 2 * result.half_width_sinusoidal_angstrom
+    if model == "joos_duesbery":
+        return result.peierls_joos_duesbery_mpa, 2 * result.half_width_angstrom
     semidiscrete = result.model(model)
-    return None if semidiscrete is None else semidiscrete.peierls_mpa
+    return None if semidiscrete is None else (semidiscrete.peierls_mpa, semidiscrete.width_angstrom)
 
 
 def pairs(library: Library, model: str) -> tuple[Pair, ...]:
@@ -76,13 +81,13 @@ def agreements(library: Library) -> tuple[Agreement, ...]:
         for model in MODELS:
             own = [pair for pair in pairs(library, model) if pair.entry.potential.structure == structure]
             if own:
-                values = [pair.predicted_mpa for pair in own], [pair.atomistic_mpa for pair in own]
-                found.append(agreement(structure, model, *values))
+                found.append(agreement(structure, model, own))
     return tuple(found)
 
 
-def agreement(structure: str, model: str, predicted: Sequence[float], atomistic: Sequence[float]) -> Agreement:
-    """Agreement of predicted and atomistic stresses in MPa, at least one of each."""
+def agreement(structure: str, model: str, own: Sequence[Pair]) -> Agreement:
+    """Agreement of the pairs of a structure, of which there must be at least one."""
+    predicted, atomistic = [pair.predicted_mpa for pair in own], [pair.atomistic_mpa for pair in own]
     ratio = np.log10(np.maximum(predicted, FLOOR_MPA)) - np.log10(np.maximum(atomistic, FLOOR_MPA))
     return Agreement(
         structure=structure,
@@ -91,19 +96,21 @@ def agreement(structure: str, model: str, predicted: Sequence[float], atomistic:
         factor=float(10 ** np.median(np.abs(ratio))),
         bias=float(10 ** np.median(ratio)),
         rank_correlation=_rank_correlation(predicted, atomistic),
+        width_ratio=float(np.median([pair.width_ratio for pair in own])),
     )
 
 
 def _pairs(library: Library, model: str) -> Iterator[Pair]:
     atomistic = {_key(each): each.result for each in computed(library, PeierlsStressResult)}
     for each in computed(library, PeierlsNabarroResult):
-        reference, value = atomistic.get(_key(each)), predicted_mpa(each.result, model)
-        if reference is not None and value is not None:
+        reference, predicted = atomistic.get(_key(each)), prediction(each.result, model)
+        if reference is not None and predicted is not None:
             yield Pair(
                 entry=each.entry,
-                predicted_mpa=value,
+                predicted_mpa=predicted[0],
                 atomistic_mpa=reference.peierls_mpa,
                 is_upper_bound=reference.is_upper_bound,
+                width_ratio=predicted[1] / reference.core_unloaded.width_angstrom,
             )
 
 

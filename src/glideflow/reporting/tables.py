@@ -358,6 +358,7 @@ def baselines_table(library: Library) -> Table:
         _column("factor", "", "", "median of the factor by which the model errs, up or down"),
         _column("ratio", "", "", "median of predicted over atomistic"),
         _column("ρ", "", "", "Spearman's rank correlation"),
+        _column("width ratio", "", "", "median of predicted over atomistic core width, without load"),
     )
     rows = tuple(
         Row(
@@ -368,6 +369,7 @@ def baselines_table(library: Library) -> Table:
                 _significant(each.factor, 3),
                 _significant(each.bias, 3),
                 _fixed(each.rank_correlation, 2),
+                _fixed(each.width_ratio, 2),
             )
         )
         for each in agreements(library)

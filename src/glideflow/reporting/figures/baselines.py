@@ -7,12 +7,13 @@ import math
 import plotly.graph_objects as go
 
 from glideflow.records import Library
-from glideflow.reporting.baselines import FLOOR_MPA, Pair, pairs
+from glideflow.reporting.baselines import Pair, pairs
 from glideflow.reporting.collection import Metal
 from glideflow.reporting.figures import style
 from glideflow.reporting.labels import plain, significant
 
-_SHOWN = {"surface": "Peierls–Nabarro on the γ surface", "gradient": "with the gradient term"}
+_SHOWN = {"surface": "", "gradient": ", gradient term"}
+"""Models that are drawn, and what is added to the metal in the legend."""
 _HOVER = "%{customdata[0]}<br>model %{customdata[1]} MPa<br>atomistic %{customdata[2]} MPa<extra></extra>"
 _LOWEST_MPA = 1e-3
 """Smaller predictions are drawn at the lower edge."""
@@ -27,16 +28,17 @@ def continuum_against_atomistic(library: Library, structure: str) -> go.Figure:
     found = {model: _of_structure(pairs(library, model), structure) for model in _SHOWN}
     if not any(found.values()):
         return go.Figure(layout=style.empty("No potential has both a continuum and an atomistic Peierls stress."))
-    highest = max(max(pair.predicted_mpa, pair.atomistic_mpa) for own in found.values() for pair in own)
-    decades = (math.log10(_LOWEST_MPA) - 0.2, math.log10(max(highest, 1.0)) + 0.3)
-    figure = go.Figure(layout=_layout(decades))
+    drawn = [pair for own in found.values() for pair in own]
+    predicted = _decades([pair.predicted_mpa for pair in drawn])
+    atomistic = _decades([pair.atomistic_mpa for pair in drawn])
+    figure = go.Figure(layout=_layout(atomistic, predicted))
     for factor, dash in ((1.0, "solid"), (0.1, "dot"), (10.0, "dot")):
-        figure.add_trace(_line(factor, dash, decades))
-    metals = sorted({_metal(pair) for own in found.values() for pair in own})
+        figure.add_trace(_line(factor, dash, atomistic))
+    metals = sorted({_metal(pair) for pair in drawn})
     for metal, look in style.looks(metals).items():
         for model, words in _SHOWN.items():
             own = [pair for pair in found[model] if _metal(pair) == metal]
-            figure.add_trace(_points(own, f"{metal.element}, {words}", look, is_open=model == "gradient"))
+            figure.add_trace(_points(own, f"{metal.element}{words}", look, is_open=model == "gradient"))
     return figure
 
 
@@ -85,10 +87,15 @@ def _line(factor: float, dash: str, decades: tuple[float, float]) -> go.Scatter:
     )
 
 
-def _layout(decades: tuple[float, float]) -> dict[str, object]:
-    atomistic = (math.log10(FLOOR_MPA) - 2.2, decades[1])
+def _decades(values_mpa: list[float]) -> tuple[float, float]:
+    """Range of an axis in decades, at least from 1 to 100 MPa."""
+    low, high = min([1.0, *values_mpa]), max([100.0, *values_mpa])
+    return (math.log10(max(low, _LOWEST_MPA)) - 0.3, math.log10(high) + 0.3)
+
+
+def _layout(atomistic: tuple[float, float], predicted: tuple[float, float]) -> dict[str, object]:
     return style.layout(
         560,
         xaxis=style.logarithmic("atomistic Peierls stress (MPa)", atomistic),
-        yaxis=style.logarithmic("predicted Peierls stress (MPa)", decades),
+        yaxis=style.logarithmic("predicted Peierls stress (MPa)", predicted),
     )
