@@ -43,6 +43,13 @@ def test_list_as_json() -> None:
     assert len(json.loads(run("potentials", "list", "--pair-style", "snap", "--json").stdout)) == 10
 
 
+def test_what_other_engines_evaluate_is_listed_by_their_name(tmp_path: Path) -> None:
+    source = {"kind": "calculator", "id": "emt", "elements": ["Cu", "Al"], "calculator": "ase.calculators.emt:EMT"}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"potentials": {"sources": [source, {"kind": "bundled"}]}}))
+    listed = run("potentials", "list", "--pair-style", "ase", "--json", "--config", str(tmp_path / "run.yaml"))
+    assert [entry["id"] for entry in json.loads(listed.stdout)] == ["emt:Al", "emt:Cu"]
+
+
 @pytest.fixture
 def configuration(tmp_path: Path, small_files: Any) -> Path:
     """A run configuration with a folder that holds a sound, an altered and an unusable entry."""

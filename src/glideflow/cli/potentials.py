@@ -28,7 +28,12 @@ PIPE_WIDTH = 240
 
 ElementsOption = Annotated[list[str] | None, typer.Option("--element", help="Only this metal. Repeatable.")]
 StructuresOption = Annotated[list[str] | None, typer.Option("--structure", help="Only fcc, bcc or hcp. Repeatable.")]
-StylesOption = Annotated[list[str] | None, typer.Option("--pair-style", help="Only this pair style. Repeatable.")]
+StylesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pair-style", help="Only this pair style; nep or ase for what LAMMPS does not evaluate. Repeatable."
+    ),
+]
 
 
 @app.command("list")
@@ -53,7 +58,7 @@ def list_potentials(
         for potential in catalogue.potentials.values()
         if _passes(potential.element, elements)
         and _passes(potential.structure, structures)
-        and (not pair_styles or not set(pair_styles).isdisjoint(potential.pair_style.split()))
+        and (not pair_styles or not set(pair_styles).isdisjoint((potential.pair_style or potential.engine).split()))
         and (not selected or potential.id in chosen)
     ]
     if as_json:
