@@ -189,6 +189,12 @@ QUALITY_FLAGS = (
         meaning="the crystal distinguishes the directions of slip; the value is the lower one",
     ),
     QualityFlag(
+        name="glides in one direction only",
+        concerns=("peierls_stress",),
+        meaning="in the other direction, whose loading curve is missing, the core holds up to the largest stress of "
+        "the settings",
+    ),
+    QualityFlag(
         name="unconverged steps",
         concerns=("peierls_stress",),
         meaning="at some stresses the forces stayed above the tolerance: neither stable nor gliding; the value lies "

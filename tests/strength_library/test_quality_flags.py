@@ -32,6 +32,7 @@ def test_good_records_earn_no_flag(records: Records) -> None:
         ("peierls_stress", {"is_upper_bound": True}, "upper bound"),
         ("peierls_stress", {"flags": ("unconverged steps",)}, "unconverged steps"),
         ("peierls_stress", {"flags": ("easier in one direction",)}, "easier in one direction"),
+        ("peierls_stress", {"flags": ("glides in one direction only",)}, "glides in one direction only"),
     ],
 )
 def test_each_flag_by_what_it_means(records: Records, name: str, values: dict[str, Any], flag: str) -> None:
