@@ -92,6 +92,12 @@ def test_impossible_values_say_what_was_found_and_expected(text, found, expected
         ('work: "a\\nb"', "work: found", "without braces, line breaks"),
         ("results: --rm", "results: found '--rm'", "does not start with '-'"),
         ("results: ' '", "results: found ' '", "a path"),
+        (
+            "slip_systems:\n"
+            "  - {name: a, structure: bcc, plane: [1, 1, 0], direction: [-1, 1, 1], characters: [edge, edge]}",
+            "characters: edge given more than once",
+            "distinct",
+        ),
         ("properties: [lattice, lattice]", "properties: lattice given more than once", "distinct"),
         ("properties: []", "properties: found an empty list", "at least one"),
         ("potentials: {select: {ids: [Cu_a, CU_A]}}", "ids: cu_a given more than once", "upper and lower case"),

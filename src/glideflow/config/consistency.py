@@ -91,6 +91,7 @@ def _duplicate_problems(settings: RunSettings) -> Iterator[Problem]:
         ("peierls_series", "sizes"): [*settings.peierls_series.sizes, *settings.peierls_series.further_sizes],
         ("slip_systems",): [system.name for system in settings.slip_systems],
         ("elastic", "strain_amplitudes"): settings.elastic.strain_amplitudes,
+        **{("slip_systems", i, "characters"): system.characters for i, system in enumerate(settings.slip_systems)},
     }
     for path, values in lists.items():
         repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
