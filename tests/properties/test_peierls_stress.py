@@ -112,7 +112,7 @@ def test_forward_and_reverse_loading_are_equivalent(iron: PeierlsStressResult) -
 def test_the_second_direction_starts_from_what_the_first_has_found(iron: PeierlsStressResult) -> None:
     forward, reverse = iron.curves
     assert {forward.stable_mpa, forward.unstable_mpa} <= set(np.abs(reverse.stress_mpa).tolist())
-    assert sum(reverse.evaluations) < 0.75 * sum(forward.evaluations)
+    assert reverse.outcome.count("glides") == 1, "nothing is left to be narrowed down"
 
 
 @pytest.mark.parametrize(

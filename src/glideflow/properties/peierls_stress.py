@@ -42,7 +42,15 @@ _FOLD_EQUILIBRIA = 4
 """Equilibria from which the end of their branch is extrapolated."""
 _BESIDE_FOLD = 0.4
 """Distance of the next stress from the extrapolated end of the branch, in wanted intervals."""
-_ROOM_IN_INTERVAL = 0.1
+_VISIBLE_IN_VALLEYS = 0.1
+_NEAR_FOLD = 4.0
+"""Distance from the extrapolated end, in wanted intervals, within which it is trusted."""
+_ROOM_IN_INTERVAL = 0.3
+_FROM_STABLE = 0.35
+"""Where an interval is split of which nothing else is known."""
+_LARGEST_ADVICE = 12
+"""Stresses chosen by the extrapolated end of one branch; a branch that needs more is not seen right."""
+_REPEATED_EQUILIBRIA = 3
 _BEYOND_BRACKET = (4.0, 16.0)
 """How far above the interval found in one direction the other one is tried, in widths of it."""
 _CLOSE_BELOW = 0.75
@@ -321,7 +329,7 @@ class _Search:
 def _search_all(
     loader: _Loader, unloaded: _State, settings: PeierlsStressSettings
 ) -> tuple[list[_Search], tuple[str, ...]]:
-    """The search in each direction, and a flag for each in which the core does not glide at all.
+    """The search in each direction in which the core glides, and a flag if it holds in another one.
 
     Raises:
         PropertyError: it glides in none.
@@ -337,7 +345,7 @@ def _search_all(
     if not searches:
         first = held[settings.directions[0]]
         raise PropertyError(first.found, expected=first.expected, next_step=first.next_step)
-    return searches, tuple(f"holds in the {direction} direction" for direction in held)
+    return searches, ("glides in one direction only",) if held else ()
 
 
 def _search(
@@ -363,10 +371,12 @@ def _search(
 
 
 def _expected(curve: LoadingCurve) -> tuple[float, ...]:
-    """Stresses to try in another direction: what was found in this one, and a little beyond."""
+    """Stresses to try in another direction: the last equilibria of this one, where it glided, and a little beyond."""
+    stresses = zip(np.abs(curve.stress_mpa).tolist(), curve.outcome, strict=True)
+    stable = sorted({stress for stress, outcome in stresses if outcome == _STABLE and stress <= curve.stable_mpa})
     width = curve.unstable_mpa - curve.stable_mpa
-    beyond = [curve.unstable_mpa + share * width for share in _BEYOND_BRACKET]
-    return tuple(stress for stress in (curve.stable_mpa, curve.unstable_mpa, *beyond) if stress > 0)
+    beyond = (curve.unstable_mpa + share * width for share in _BEYOND_BRACKET)
+    return (*stable[-_REPEATED_EQUILIBRIA:], curve.unstable_mpa, *beyond)
 
 
 def _narrow(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa: float) -> float:
@@ -377,7 +387,7 @@ def _narrow(path: _LoadingPath, settings: PeierlsStressSettings, resolution_mpa:
     """
     while path.interval > (wanted := max(settings.bracket * path.unstable, resolution_mpa)):
         unstable, jumps = path.unstable, len(path.jumps)
-        if path.try_stress(path.next_stress(wanted)) == _UNCONVERGED:
+        if path.try_stress(path.next_stress(np.inf, wanted)) == _UNCONVERGED:
             break  # neither stable nor not: the interval stays as wide as it is
         if len(path.jumps) > jumps:
             path.forget_glide()
@@ -409,8 +419,16 @@ def _load_until_glide(
                 expected=f"glide below peierls_stress.maximum_stress_mpa = {settings.maximum_stress_mpa:g}",
                 next_step="raise the limit, or see whether the core has transformed",
             )
-        known = [each for each in expected_mpa if each > stress]
-        stress = min([settings.growth * stress, settings.maximum_stress_mpa, *known])
+        stress = _further(path, settings, stress, [each for each in expected_mpa if each > stress])
+
+
+def _further(path: _LoadingPath, settings: PeierlsStressSettings, stress: float, expected_mpa: list[float]) -> float:
+    """The stress after one at which the core has not glided."""
+    highest = min([settings.growth * stress, settings.maximum_stress_mpa, *expected_mpa])
+    if expected_mpa or path.stable < stress:  # the last relaxation did not converge
+        return highest
+    wanted = max(settings.bracket * stress, path.resolution_mpa)
+    return min(highest, path.next_stress(settings.growth, wanted))
 
 
 class _LoadingPath:
@@ -425,47 +443,60 @@ class _LoadingPath:
         self.states: list[_State] = []
         self.stable = 0.0
         self.unstable = np.inf
-        self._interval_before = np.inf
+        self._advised = 0
         self.jumps: list[CoreJump] = []
+
+    @property
+    def resolution_mpa(self) -> float:
+        """Resolution of the method in MPa."""
+        return self._loader.resolution_mpa
 
     @property
     def interval(self) -> float:
         """Width in MPa of the interval between stable and unstable."""
         return self.unstable - self.stable
 
-    def next_stress(self, wanted_mpa: float) -> float:
-        """Stress that should narrow the interval most: a little to one side of where the last equilibria end.
+    def next_stress(self, growth: float, wanted_mpa: float) -> float:
+        """Stress that should narrow the interval most at the least cost; at most the last stable one times the growth.
 
-        The middle, where they do not say, or where the last step on their advice has not halved the interval.
+        A relaxation that ends in glide takes several times the evaluations of one that ends in an equilibrium, so the
+        end of the branch as the last equilibria see it is approached from below: from afar, where it is seen too high,
+        by half of the way, then to just below it, and once to just above. Where they do not say, or have been wrong
+        too often, the interval is split nearer to its stable end, or the stress grows.
         """
-        fold, advised = self._fold_mpa(), self.interval <= self._interval_before / 2
-        self._interval_before = self.interval
-        if fold is None or not advised:
-            return (self.stable + self.unstable) / 2
-        below = fold - self.stable > self.unstable - fold
-        stress = fold - _BESIDE_FOLD * wanted_mpa if below else fold + _BESIDE_FOLD * wanted_mpa
-        room = _ROOM_IN_INTERVAL * self.interval
-        return float(np.clip(stress, self.stable + room, self.unstable - room))
+        highest = min(self.unstable, growth * self.stable)
+        fold = self._fold_mpa() if np.isfinite(self.unstable) or self._has_moved() else None
+        if fold is None or fold >= highest or self._advised >= _LARGEST_ADVICE:
+            return highest if highest < self.unstable else self.stable + _FROM_STABLE * self.interval
+        self._advised += 1
+        rest, beside = fold - self.stable, _BESIDE_FOLD * wanted_mpa
+        if rest <= wanted_mpa and fold + beside < self.unstable:
+            return fold + beside
+        stress = fold - beside if rest < _NEAR_FOLD * wanted_mpa else self.stable + rest / 2
+        return float(max(stress, self.stable + _ROOM_IN_INTERVAL * rest))
 
     def try_stress(self, stress_mpa: float) -> str:
         """Relax at a stress magnitude; return the outcome."""
         signed = self._sign * stress_mpa
         name = f"{self._name} {len(self.states)}"
         branch = [(s.stress_mpa, s.coordinates) for s in self._smooth_tail()]
-        state = self._loader.relax(name, signed, extrapolate(branch, signed), self.unloaded.core, branch)
+        # Near its end a branch bends: what it says of the response would carry the core over the barrier.
+        straight = [] if self._has_moved() or np.isfinite(self.unstable) else branch
+        state = self._loader.relax(name, signed, extrapolate(branch, signed), self.unloaded.core, straight)
         self.states.append(state)
         if state.outcome == _STABLE:
             self._note_jump(state)
             self.equilibria.append(state)
             self.stable = stress_mpa
         elif state.outcome == _GLIDES:
+            self._advised = self._advised if np.isfinite(self.unstable) else 0
             self.unstable = stress_mpa
         return state.outcome
 
     def forget_glide(self) -> None:
         """Take back that the core glides at any stress tried so far: it has jumped, and starts from elsewhere now."""
         self.states = [replace(s, outcome=_VOID) if s.outcome == _GLIDES else s for s in self.states]
-        self.unstable = self._interval_before = np.inf
+        self.unstable, self._advised = np.inf, 0
 
     def curve(self, direction: str) -> LoadingCurve:
         """The record of the search."""
@@ -493,6 +524,11 @@ class _LoadingPath:
             core_jumps=tuple(self.jumps),
             glide_angle_deg=self._glide_angle_deg(),
         )
+
+    def _has_moved(self) -> bool:
+        """Whether the core has moved far enough for its positions to say where the branch ends."""
+        moved = abs(self.equilibria[-1].core_angstrom - self.unloaded.core_angstrom)
+        return moved >= _VISIBLE_IN_VALLEYS * self._loader.cell.valley_angstrom
 
     def _fold_mpa(self) -> float | None:
         """Where the branch of the last equilibria ends, if they say so."""
