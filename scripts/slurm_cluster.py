@@ -342,13 +342,15 @@ def _is_cluster_folder(folder: Path) -> bool:
 
 
 def _sizes() -> dict[str, int]:
-    """Ports that are free now, and what each of the two nodes pretends to have."""
+    """Ports that are free now, the number of the first job, and what each of the two nodes pretends to have."""
     ports = _free_ports(1 + len(NODES))
     machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
         "controller_port": ports[0],
         "n1_port": ports[1],
         "n2_port": ports[2],
+        # Later than any job of an earlier cluster, and below Slurm's largest number.
+        "first_job": 1000 + int(time.time()) % 3_000_000 * 20,
         # Jobs of the tests spend most of their time waiting: more of them than a small machine has cores.
         "cpus": max(4, (os.cpu_count() or 1) // len(NODES)),
         "memory_mb": max(4000, machine_mb // len(NODES)),

@@ -20,6 +20,10 @@ CONFIGURATION = """
 gamma_surface: {grid: [11, 11], layers: 16, path_points: 11}
 peierls_stress: {burgers_vectors: 30, height_angstrom: 60}
 """
+LONG_S = 400.0
+"""After so long a wait is a hang, whatever else the machine has to do."""
+SLURM_KILL_WAIT_S = 30.0
+"""What Slurm leaves a job between SIGTERM and SIGKILL, unless it is configured otherwise."""
 RESUMING = ("gamma", "peierls")
 """Commands that keep partial results."""
 
@@ -55,7 +59,7 @@ class Desk:
     def finish(self) -> bytes:
         """Let the command come to its end; what it has written."""
         process = self.start()
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=LONG_S)
         assert process.returncode == 0, said
         return self.output.read_bytes()
 
@@ -100,7 +104,7 @@ def desk(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Desk:
 def wait_for_progress(desk: Desk, process: subprocess.Popen[str], share: float, whole: int) -> None:
     """Until the partial results have grown by a share of all of them, or the command has ended."""
     goal = desk.partial_bytes() + share * whole
-    end_s = time.monotonic() + 90
+    end_s = time.monotonic() + LONG_S
     while process.poll() is None and desk.partial_bytes() <= goal:
         assert time.monotonic() < end_s
         time.sleep(0.002)
@@ -120,7 +124,7 @@ def kill_command(process: subprocess.Popen[str]) -> None:
     below = engines(process)
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(below, timeout=10)
+    _, alive = psutil.wait_procs(below, timeout=60)
     assert not alive
 
 
@@ -157,8 +161,8 @@ def test_sigterm_ends_a_command_at_once_and_leaves_nothing_but_partial_results(
     for target in [*(below if told == "engine first" else []), process, process]:
         target.send_signal(signal.SIGTERM)
     started_s = time.monotonic()
-    _, said = process.communicate(timeout=20)
-    assert time.monotonic() - started_s < 5
+    _, said = process.communicate(timeout=LONG_S)
+    assert time.monotonic() - started_s < SLURM_KILL_WAIT_S
     assert process.returncode == 143
     assert "ended by SIGTERM; finished partial results are kept" in said
     assert "Traceback" not in said
@@ -176,7 +180,7 @@ def test_an_engine_that_is_ended_from_outside_is_no_result(folder: Path, tmp_pat
     wait_for_progress(desk, process, 0.0, 0)
     for engine in engines(process):
         engine.terminate()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 143
     assert "the engine's process was ended from outside by SIGTERM" in said
     assert "run the same command again" in said
@@ -214,7 +218,7 @@ def test_two_commands_for_one_property_take_turns(folder: Path, tmp_path: Path) 
     assert f"waiting for process {first.pid} on {os.uname().nodename}" in second.stderr.readline()
     assert not engines(second)
     engine.resume()
-    _, said_first = first.communicate(timeout=120)
-    _, said_second = second.communicate(timeout=120)
+    _, said_first = first.communicate(timeout=LONG_S)
+    _, said_second = second.communicate(timeout=LONG_S)
     assert (first.returncode, second.returncode) == (0, 0), said_first + said_second
     assert "waiting for" not in said_first

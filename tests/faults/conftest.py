@@ -46,7 +46,7 @@ class Desk:
             errors="replace",
         )
 
-    def run(self, *words: str | Path, status: int | None = 0, timeout_s: float = 180, **environment: str) -> str:
+    def run(self, *words: str | Path, status: int | None = 0, timeout_s: float = 600, **environment: str) -> str:
         """Run ``glideflow`` to its end; what it said on both streams. Without a status, any one is right."""
         process = self.start(*words, **environment)
         try:

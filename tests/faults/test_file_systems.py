@@ -50,14 +50,11 @@ def test_a_result_that_cannot_be_written_is_one_message_and_leaves_nothing(
 
 
 def test_an_older_result_survives_a_full_disk(copy: Desk, mount: Callable[[str], Path]) -> None:
-    place = mount("size=180k")
+    content = (copy.folder / "library.h5").read_bytes()
+    place = mount(f"size={3 * len(content) // 2048}k")  # room for one and a half
     older = place / "library.h5"
-    shutil.copy(copy.folder / "library.h5", older)
-    content = older.read_bytes()
-    words = ["library", "merge", *copy.results, "-c", "tiny.yaml", "-o", str(older)]
-    if len(content) * 2 < 180 * 1024:
-        (place / "ballast").write_bytes(bytes(180 * 1024 - len(content) - 3 * 4096))
-    copy.refusal(*words)
+    older.write_bytes(content)
+    copy.refusal("library", "merge", *copy.results, "-c", "tiny.yaml", "-o", str(older))
     assert older.read_bytes() == content
 
 
@@ -100,14 +97,15 @@ import os, pathlib, subprocess
 def late(self, target, _replace=pathlib.Path.replace):
     if str(target).endswith(".h5"):
         hidden = _replace(self, str(target) + ".not-yet")
-        subprocess.Popen(["sh", "-c", 'sleep "$1"; mv "$2" "$3"', "sh", os.environ["LATE_S"], hidden, target],
+        wait = 'while ! test -e "$1"; do sleep 0.1; done; sleep 1; mv "$2" "$3"'
+        subprocess.Popen(["sh", "-c", wait, "sh", os.environ["SHOWN"], hidden, target],
                          start_new_session=True)
     else:
         _replace(self, target)
 
 pathlib.Path.replace = late
 """
-"""Stands for a network file system: a finished file can be seen by other processes some time later."""
+"""Stands for a network file system: a finished file can be seen by other processes some time after SHOWN exists."""
 
 
 class TestLateFiles:
@@ -125,8 +123,8 @@ class TestLateFiles:
         (root / "late/sitecustomize.py").write_text(LATE)
         return root
 
-    def run(self, root: Path, late_s: float, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PYTHONPATH": f"{root / 'late'}:{root / 'src'}", "LATE_S": str(late_s)}
+    def run(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PYTHONPATH": f"{root / 'late'}:{root / 'src'}", "SHOWN": str(root / "shown")}
         words = ["--cores", "1", "--configfile", "run.yaml", *arguments, "--", "results/tiny/library.h5"]
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *words],
@@ -135,17 +133,20 @@ class TestLateFiles:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
 
     def test_are_waited_for(self, root: Path) -> None:
-        run = self.run(root, 2.0, "--latency-wait", "60")
+        (root / "shown").touch()
+        run = self.run(root, "--latency-wait", "120")
         assert run.returncode == 0, run.stderr
         potentials = root / "results/tiny/potentials"
         assert read_record(next(potentials.rglob("lattice.h5")), StageRecord).ok
 
     def test_that_are_too_late_fail_the_job_and_are_found_by_the_next_run(self, root: Path) -> None:
-        run = self.run(root, 12.0, "--latency-wait", "1")
+        run = self.run(root, "--latency-wait", "1")
         assert run.returncode != 0
         assert "latency" in run.stderr
-        assert self.run(root, 0.0).returncode == 0
+        assert list((root / "results").rglob("*.not-yet"))
+        (root / "shown").touch()
+        assert self.run(root, "--latency-wait", "120").returncode == 0

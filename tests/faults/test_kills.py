@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 COMMANDS = ("gamma", "peierls")
 COPIED = ("Snakefile", "workflow", "profiles", "config", "envs", "src")
 TARGET = "results/tiny/library.h5"
+LONG_S = 600.0
+"""After so long a wait is a hang, whatever else the machine has to do."""
 KILLS: list[int] = []
 """Processes that were killed at random instants, by their ids."""
 
@@ -85,7 +87,7 @@ def durations(finished: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[
         while process.poll() is None and not engines(process.pid):
             time.sleep(0.01)
         started_s = time.monotonic()
-        process.communicate(timeout=180)
+        process.communicate(timeout=LONG_S)
         known[command] = time.monotonic() - started_s
     return known
 
@@ -109,7 +111,7 @@ def trial_with_engine(finished: Desk, folder: Path, command: str, seconds: float
     while process.poll() is None and not engines(process.pid):
         time.sleep(0.01)
     kill_after(process, seconds, engines)
-    _, said = process.communicate(timeout=180)
+    _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, said
     assert the_same(desk, finished, command)
 
@@ -120,7 +122,7 @@ def trial_with_command(finished: Desk, folder: Path, command: str, seconds: list
     for instant in seconds:
         process = desk.start(*desk.step(command))
         kill_after(process, instant, itself)
-        process.communicate(timeout=180)
+        process.communicate(timeout=LONG_S)
     desk.run(*desk.step(command))
     assert the_same(desk, finished, command)
 
@@ -129,7 +131,7 @@ def test_an_engine_that_is_killed_once_is_started_again(finished: Desk, tmp_path
     desk = fresh(finished, tmp_path / "desk")
     process = desk.start(*desk.step("peierls"))
     kill_first_engine(process)
-    _, said = process.communicate(timeout=180)
+    _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, said
     assert "killed from outside, going on once more" in said
     assert the_same(desk, finished, "peierls")
@@ -140,7 +142,7 @@ def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tm
     process = desk.start(*desk.step("peierls"))
     first = kill_first_engine(process)
     kill_first_engine(process, other_than=first)
-    process.communicate(timeout=180)
+    process.communicate(timeout=LONG_S)
     record = read_record(desk.folder / "peierls.h5", StageRecord)
     assert record.status == "failed"
     assert record.failure is not None
@@ -152,7 +154,7 @@ def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tm
 
 def kill_first_engine(process: subprocess.Popen[str], other_than: int = 0) -> int:
     """Kill the engine as soon as there is one; its process id."""
-    end_s = time.monotonic() + 60
+    end_s = time.monotonic() + LONG_S
     while time.monotonic() < end_s and process.poll() is None:
         for engine in engines(process.pid):
             if engine.pid != other_than:
@@ -213,7 +215,7 @@ def finish_workflow(root: Path) -> dict[str, bytes]:
     """Give the same command until it has nothing to complain of; content of every result."""
     for _ in range(3):
         process = start_workflow(root)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=LONG_S)
         if process.returncode == 0:
             files = (root / "results/tiny").rglob("*.h5")
             return {str(file.relative_to(root)): file.read_bytes() for file in files}
@@ -268,7 +270,7 @@ def test_run_killed_at_a_random_instant(
         process.wait()
         process.stdout.close()  # orphans hold the other end
     else:
-        process.communicate(timeout=300)
+        process.communicate(timeout=LONG_S)
     assert finish_workflow(root) == expected
 
 

@@ -33,7 +33,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 400
             while len(list(tmp_path.glob("started_*"))) < 3:
                 assert process.poll() is None, (tmp_path / "log").read_text()
                 assert time.monotonic() < deadline, "the jobs never started"

@@ -230,7 +230,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolvedRun:
     subprocess.run([*glideflow, "lattice", *common, "--output", lattice], check=True, capture_output=True)
     gamma = [*glideflow, "gamma", *common, "--lattice", lattice, "--work", f"{run.work}/{MISHIN}"]
     process = subprocess.Popen(gamma, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not any(file.stat().st_size > 5000 for file in tmp_path.glob("work/test/*/*.partial")):
         assert process.poll() is None
         assert time.monotonic() < deadline

@@ -35,7 +35,7 @@ class TestLock:
     """One run at a time."""
 
     def test_a_second_run_is_refused_by_name(self, tmp_path: Path) -> None:
-        with run_that_lasts(tmp_path, 60) as process:
+        with run_that_lasts(tmp_path, 600) as process:
             try:
                 assert not was_killed(tmp_path)
                 with pytest.raises(BusyError, match=f"another run is at work in .*process {process.pid} on "):
@@ -45,7 +45,7 @@ class TestLock:
 
     def test_only_a_killed_run_is_one(self, tmp_path: Path) -> None:
         assert not was_killed(tmp_path)
-        with run_that_lasts(tmp_path, 60) as process:
+        with run_that_lasts(tmp_path, 600) as process:
             process.kill()
         assert was_killed(tmp_path)
         assert was_killed(tmp_path), "looking takes nothing over"

@@ -53,7 +53,7 @@ class Place:
             text=True,
             errors="replace",
             check=False,
-            timeout=180,
+            timeout=600,
         )
         assert not list(self.folder.rglob("canary*")), run.stdout + run.stderr
         assert "Traceback" not in run.stderr, run.stderr

@@ -203,7 +203,7 @@ class TestDownloads:
         with pytest.raises(PotentialError, match="larger than 1000000 bytes"):
             download(f"{server}/endless", tmp_path / "x", limit_bytes=1_000_000)
         assert (tmp_path / "x").stat().st_size <= 1_000_000
-        assert time.monotonic() - started_s < 20
+        assert time.monotonic() - started_s < 200
 
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd", "", "gopher://x"])
     def test_from_other_places_are_refused(self, tmp_path: Path, url: str) -> None:

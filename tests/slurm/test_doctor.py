@@ -31,7 +31,7 @@ engine:
 
 def doctor(project: SlurmProject, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "glideflow", "doctor", "--config", "run.yaml", *arguments],
+        [sys.executable, "-m", "glideflow", "doctor", "--config", "run.yaml", "--time-limit", "300", *arguments],
         cwd=project.root,
         env=os.environ | {"PYTHONPATH": str(project.root / "src")},
         capture_output=True,

@@ -43,10 +43,16 @@ def finished_files(project: Project) -> dict[str, tuple[int, bytes]]:
     return {str(file.relative_to(project.root)): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
 
+def without_iron(project: Project) -> Project:
+    """A cubic and a hexagonal metal show everything that the workflow does with several."""
+    project.edit("run.yaml", lambda text: text.replace("Fe_2003Mendelev_Fe_eam-fs, ", ""))
+    return project
+
+
 @pytest.fixture(scope="module")
 def ran(make_shared_project: Callable[[str], Project]) -> Project:
     """A project in which everything was computed, without interruption. Not to be changed."""
-    project = make_shared_project(SMALL)
+    project = without_iron(make_shared_project(SMALL))
     project.snakemake("--cores", "2", "--configfile", "run.yaml")
     return project
 
@@ -57,7 +63,7 @@ class TestWholeRun:
 
     def test_leaves_a_row_per_potential_and_the_three_products(self, ran: Project) -> None:
         rows = {row["potential_id"]: row for row in table(ran)}
-        assert len(rows) == 3
+        assert len(rows) == 2
         assert float(rows["Cu_2001Mishin_Cu_eam-alloy_v2"]["a_angstrom"]) == pytest.approx(3.615, abs=1e-3)
         results = ran.root / "results/test"
         assert (results / "library.h5").stat().st_size > 0
@@ -65,8 +71,8 @@ class TestWholeRun:
 
     def test_leaves_logs_and_benchmarks_for_every_job(self, ran: Project) -> None:
         results = ran.root / "results/test"
-        assert len(list((results / "benchmarks").rglob("*.tsv"))) == 14
-        assert len(list((results / "logs").rglob("*.log"))) == 14
+        assert len(list((results / "benchmarks").rglob("*.tsv"))) == 10
+        assert len(list((results / "logs").rglob("*.log"))) == 10
 
     def test_has_nothing_to_do_afterwards(self, ran: Project) -> None:
         assert ran.pending() == {}
@@ -85,7 +91,7 @@ class TestWholeRun:
 def test_a_killed_run_keeps_what_is_finished_and_ends_the_same(
     ran: Project, make_project: Callable[[str], Project]
 ) -> None:
-    project = make_project(SMALL)
+    project = without_iron(make_project(SMALL))
     arguments = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "run.yaml"]
     environment = os.environ | {"PYTHONPATH": str(project.root / "src")}
     process = subprocess.Popen(
@@ -97,14 +103,14 @@ def test_a_killed_run_keeps_what_is_finished_and_ends_the_same(
         stderr=subprocess.DEVNULL,
     )
     results = project.root / "results/test/potentials"
-    deadline = time.monotonic() + 120
-    while len(list(results.rglob("*.h5"))) < 5 and process.poll() is None and time.monotonic() < deadline:
+    deadline = time.monotonic() + 600
+    while len(list(results.rglob("*.h5"))) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)  # the main process alone, as an out-of-memory killer would
     process.wait()
     wait_for_orphans(process.pid)
     kept = finished_files(project)
-    assert 5 <= len(kept) < 12
+    assert 3 <= len(kept) < 8
 
     project.snakemake("--unlock", "--configfile", "run.yaml")
     project.snakemake("--cores", "2", "--configfile", "run.yaml")
@@ -131,13 +137,13 @@ def wait_for_orphans(session: int) -> None:
             except (ProcessLookupError, psutil.NoSuchProcess):
                 continue
 
-    psutil.wait_procs(list(members()), timeout=120)
+    psutil.wait_procs(list(members()), timeout=600)
 
 
 @pytest.mark.slow
 def test_names_of_folders_never_reach_a_shell_unquoted(make_project: Callable[[str], Project]) -> None:
     values = {"results": HOSTILE, "work": f"{HOSTILE}/partial", "properties": ["lattice"]}
-    project = make_project(yaml.safe_dump(values))
+    project = without_iron(make_project(yaml.safe_dump(values)))
     project.snakemake("--cores", "2", "--configfile", "run.yaml")
     assert not list(project.root.rglob("owned"))
     assert {row["status"] for row in table(project, f"{HOSTILE}/test")} == {"ok"}
@@ -145,7 +151,7 @@ def test_names_of_folders_never_reach_a_shell_unquoted(make_project: Callable[[s
 
 @pytest.mark.slow
 def test_one_potential_that_fails_does_not_stop_the_others(make_project: Callable[[str], Project]) -> None:
-    project = make_project(SMALL + "properties: [lattice, gamma_surface]\n")
+    project = without_iron(make_project(SMALL + "properties: [lattice, gamma_surface]\n"))
     broken = project.root / "mine"
     broken.mkdir()
     (broken / "cu.eam.alloy").write_text("a\nb\nc\n1 Cu\n1000 nan 1000 0.01 5.0\n")

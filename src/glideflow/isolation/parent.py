@@ -69,7 +69,7 @@ def run_isolated(task: Task, limits: Limits | None = None, progress: Progress = 
     The child's death by signal or abort, its exceptions, a hang and memory beyond the limit all become a
     `Failure`; nothing that the child does raises here. If this process dies, the child notices and ends too.
     Temporary files of the child vanish with it, however it ends. Ranks that do not find each other when MPI starts
-    them, which happens now and then on a busy node, are started once more. SIGTERM from outside is no outcome of the
+    them are started once more: that says nothing of the task. SIGTERM from outside is no outcome of the
     task: a scheduler or a person wants the work to end, and it is to be done again.
 
     Args:

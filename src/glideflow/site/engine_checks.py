@@ -242,11 +242,17 @@ def _launch_failure(failure: Failure, shown: str, required: bool) -> Check:
     lines = failure.evidence.strip().splitlines()
     found = f"{plain(shown, 100)}: {plain(failure.reason, 120)}" + (f"; {plain(lines[-1], 160)}" if lines else "")
     expected = f"{RANKS} ranks that run LAMMPS together"
-    if any(words in failure.evidence for words in BUSY):
+    if _was_busy(failure.evidence):
         next_step = "no node was free to try it on; try again later, or inside a job"
         return _launcher_finding(found, expected, next_step, required=False)
     next_step = "try the command of the launcher by hand; on Slurm: srun --mpi=pmi2"
     return _launcher_finding(found, expected, next_step, required)
+
+
+def _was_busy(said: str) -> bool:
+    """Whether srun got no node, which says nothing of the launcher."""
+    waits = "queued and waiting for resources" in said and "has been allocated" not in said
+    return waits or any(words in said for words in BUSY)
 
 
 def _launcher_finding(found: str, expected: str, next_step: str, required: bool) -> Check:
