@@ -15,6 +15,7 @@ from glideflow.crystals.slip_systems import SlipSystem, nearest_plane, slip_syst
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.potentials.record import Potential
 from glideflow.properties.gamma_surface import gamma_surface
+from glideflow.properties.peierls_strain import strain_controlled_peierls_stress
 from glideflow.properties.peierls_stress import peierls_stress
 from glideflow.properties.results import LatticeResult, PeierlsStressResult
 
@@ -25,6 +26,7 @@ slip_systems:
   - {name: hcp_pyramidal, structure: hcp, plane: [1, 0, -1, 1], direction: [-1, 2, -1, 0]}
   - {name: hcp_basal, structure: hcp, plane: [0, 0, 0, 1], direction: [2, -1, -1, 0], characters: [edge, screw]}
   - {name: bcc_110, structure: bcc, plane: [1, 1, 0], direction: [-1, 1, 1], characters: [screw]}
+  - {name: fcc_111, structure: fcc, plane: [1, 1, 1], direction: [-1, 1, 0], characters: [screw]}
   - {name: narrow, structure: hcp, plane: [1, 0, -1, 0], direction: [-1, 2, -1, 0], cut: narrow}
 gamma_surface: {grid: [5, 5], path_points: 5, layers: 12, symmetry_check_points: 1}
 peierls_stress: {burgers_vectors: 24, height_angstrom: 40, bracket: 0.05, directions: [forward]}
@@ -110,7 +112,7 @@ def iron(search: Search) -> PeierlsStressResult:
 
 
 def test_screw_of_iron(iron: PeierlsStressResult) -> None:
-    """Static values for potentials of this family lie between 1 and 2 GPa (Terentyev et al., Phil. Mag. 96, 71 (2016))."""
+    """Published static values for potentials of iron: 1 to 2 GPa (Terentyev et al., Phil. Mag. 96, 71 (2016))."""
     assert iron.character == "screw"
     assert iron.peierls_mpa == pytest.approx(1317, rel=0.02)
     forward, reverse = iron.curves
@@ -119,6 +121,18 @@ def test_screw_of_iron(iron: PeierlsStressResult) -> None:
     # one of the three {110} planes of the zone; which one is a matter of the cell
     assert iron.glide_plane in ("(110)", "(01-1)", "(101)")
     assert min(abs(abs(forward.glide_angle_deg or 0.0) - angle) for angle in (0.0, 60.0)) < 5.0
+
+
+def test_strain_control_finds_the_same_stress_for_a_screw(
+    lammps_engine: LammpsEngine, wheel_potential: WheelPotential, relaxed: Relaxed, search: Search
+) -> None:
+    changes = {"height_angstrom": 50.0, "bracket": 0.01, "initial_stress_mpa": 5.0}
+    stress = search("Al", "fcc_111", "screw", **changes)
+    settings = PeierlsStressSettings(**(SETTINGS.peierls_stress.model_dump() | changes))
+    strain = strain_controlled_peierls_stress(
+        lammps_engine, wheel_potential("Al"), relaxed("Al"), SYSTEMS["fcc_111"], settings, character="screw"
+    )
+    assert strain.peierls_mpa == pytest.approx(stress.peierls_mpa, rel=0.01)
 
 
 def test_structure_of_the_core_of_iron(iron: PeierlsStressResult) -> None:
