@@ -83,11 +83,20 @@ def test_surfaces_are_whole(library: Library) -> None:
         assert surface.gamma_mj_m2.max() == pytest.approx(surface.gamma_max_mj_m2, rel=1e-6)
 
 
-def test_the_example_of_the_documentation_runs(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "said"), [(0, "Cu_"), (1, "31, 31) mJ/m²")])
+def test_the_examples_of_the_documentation_run(
+    repository: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(file.parent)
     text = (repository / "docs" / "library.md").read_text(encoding="utf-8")
-    example = text.partition("```python\n")[2].partition("```")[0]
+    example = text.split("```python\n")[1 + number].partition("```")[0]
     exec(compile(example, "docs/library.md", "exec"), {})
-    assert "Cu_" in capsys.readouterr().out
+    assert said in capsys.readouterr().out
 
 
 KNOWN = {
