@@ -156,11 +156,21 @@ def test_a_launcher_that_hangs_costs_its_time_limit(reference: EnergyProbe, make
     assert time.monotonic() - before < 200
 
 
-def test_a_full_cluster_is_no_fault_of_the_launcher(reference: EnergyProbe, make_program_first: MakeProgram) -> None:
-    make_program_first("srun", "echo 'srun: error: Unable to allocate resources: Requested nodes are busy' >&2; exit 1")
-    check = launched(reference, "srun", "-n", "{ranks}")
-    assert check.status == "warning"
-    assert "try again later" in check.next_step
+@pytest.mark.parametrize(
+    ("script", "blocking"),
+    [
+        ("echo 'srun: error: Unable to allocate resources: Requested nodes are busy' >&2; exit 1", False),
+        ("echo 'srun: job 12 queued and waiting for resources' >&2; exec sleep 1000", False),
+        ("echo 'job 12 queued and waiting for resources, job 12 has been allocated' >&2; exec sleep 1000", True),
+    ],
+)
+def test_a_full_cluster_is_no_fault_of_the_launcher(
+    reference: EnergyProbe, make_program_first: MakeProgram, script: str, blocking: bool
+) -> None:
+    make_program_first("srun", script)
+    check = launched(reference, "srun", limit_s=3.0)
+    assert check.blocking == blocking
+    assert ("no node was free" in check.next_step) != blocking
 
 
 def test_srun_is_asked_in_the_partition_of_the_profile_and_for_a_moment_only(
