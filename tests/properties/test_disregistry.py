@@ -192,3 +192,13 @@ def test_the_branch_of_stable_cores_ends_in_a_fold(width: float) -> None:
     eigenvalues = np.linalg.eigvalsh(model.energy(branch.at_peak, branch.forward)[2][0])
     assert eigenvalues[0] == pytest.approx(0.0, abs=1e-6)
     assert eigenvalues[1] > 1e-3
+
+
+@pytest.mark.parametrize(("width", "spacing"), [(0.1, 0.5), (0.08, 0.943)])
+def test_the_sharp_turns_of_very_narrow_cores_are_followed(width: float, spacing: float) -> None:
+    """One node after the other slips: long steps would cut the corner to another branch."""
+    model = sinusoidal(width, spacing=spacing, length=30.0)
+    branch = follow(model, relax(model, relax(model, arctan(model, np.array([width])), held=True)))
+    assert branch.periodic.all()
+    assert branch.forward == pytest.approx(branch.reverse, rel=1e-6)
+    assert load(model, branch.unloaded, 1.0).stress == pytest.approx(branch.forward[0], rel=1e-6)

@@ -27,7 +27,7 @@ _CORRECTIONS = 6
 _EASY = 4
 _SMALLEST_STEP = 1e-4
 """Of the largest step: where smaller ones would be needed, the branch is lost."""
-_LARGEST_TURN = 0.6
+_LARGEST_TURN = 0.9
 """Least cosine of the angle between successive directions of the branch."""
 _REFINEMENTS = 3
 _SHORTEST_LOOP = 12

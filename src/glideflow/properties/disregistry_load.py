@@ -16,7 +16,7 @@ from glideflow.properties.disregistry_branch import Corrector, Extremum, Points,
 
 _STEPS_PER_ROW = 8
 _SMALLEST_STEP = 1e-4
-_LARGEST_TURN = 0.6
+_LARGEST_TURN = 0.9
 _PUSH = 0.02
 """Of the way to the next node: how far a core is moved across a fold before it is let go."""
 _EXCESS = 1e-4
