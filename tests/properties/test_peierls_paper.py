@@ -81,6 +81,19 @@ def test_size_s_is_that_of_the_paper(paper: Paper) -> None:
     assert len(cell.stress_mpa) <= 202
 
 
+def test_a_screw_is_strained_along_its_line(
+    lammps_engine: LammpsEngine, wheel_potential: WheelPotential, relaxed: Relaxed, primary_system: Primary
+) -> None:
+    """In a cell that leans; the cores of bcc screws hold 1 to 1.5 GPa, and glide by a valley."""
+    settings = PeierlsPaperSettings(**SMALL, strain_step=2e-4)
+    found = peierls_paper(
+        lammps_engine, wheel_potential("Fe"), relaxed("Fe"), primary_system("Fe"), settings, character="screw"
+    )
+    assert found.cells[0].outcome == "glided"
+    assert 1000 < found.peierls_mpa < 1500
+    assert 2.1 < abs(found.cells[0].core_position_angstrom[-1]) < 2.6
+
+
 def test_the_evaluation_limit_is_an_outcome_with_the_value_so_far(paper: Paper) -> None:
     whole = paper("Fe", **SMALL, strain_step=1e-4)
     cut_off = paper("Fe", **SMALL, strain_step=1e-4, max_evaluations=whole.evaluations // 2)
@@ -106,16 +119,18 @@ def test_with_vanishing_forces_the_value_is_the_converged_one(
 ) -> None:
     """The protocols differ in what they call relaxed and in the normal force on the block, which changes little."""
     tight = paper(
-        "Zr", **SMALL, strain_step=2e-5, energy_tolerance=0.0, force_tolerance_ev_per_angstrom=2e-4,
+        "Zr", **SMALL, strain_step=5e-5, energy_tolerance=0.0, force_tolerance_ev_per_angstrom=2e-4,
         max_evaluations=100_000,
     )  # fmt: skip
-    loose = paper("Zr", **SMALL, strain_step=2e-5, energy_tolerance=1e-7)
+    loose = paper("Zr", **SMALL, strain_step=5e-5, energy_tolerance=1e-7)
     settings = PeierlsStressSettings(burgers_vectors=20, height_angstrom=36.0)
     converged = peierls_stress(
         lammps_engine, wheel_potential("Zr"), relaxed("Zr"), primary_system("Zr"), settings
     ).peierls_mpa
     assert tight.cells[0].outcome == "glided"
-    assert tight.peierls_mpa == pytest.approx(converged, rel=0.05)
+    step_mpa = tight.cells[0].stress_mpa[1]  # the peak may lie up to a step higher than the last stress before it
+    assert converged - step_mpa < tight.peierls_mpa + 0.02 * converged
+    assert tight.peierls_mpa < 1.02 * converged
     assert abs(loose.peierls_mpa - converged) > 0.1 * converged
 
 
