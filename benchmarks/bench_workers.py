@@ -37,7 +37,7 @@ def configuration(count: int) -> dict[str, object]:
         "name": "workers",
         "potentials": {"select": {"ids": list(POTENTIALS[:count])}},
         "peierls_stress": {"burgers_vectors": 30, "height_angstrom": 50, "directions": ["forward"]},
-        "gamma_surface": {"grid": [16, 16]},
+        "gamma_surface": {"grid": [15, 15]},
     }
 
 
@@ -47,9 +47,12 @@ def sweep(count: int, cores: int) -> float:
         Path(name, "run.yaml").write_text(yaml.safe_dump(configuration(count)), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
         command += ["--workflow-profile", str(REPOSITORY / "profiles" / "default"), "--configfile", "run.yaml"]
-        command += ["--cores", str(cores), "--quiet", "all"]
+        command += ["--cores", str(cores), "--quiet", "rules", "progress"]
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # of `glideflow`
         started = time.monotonic()
-        subprocess.run(command, cwd=name, check=True, capture_output=True)
+        run = subprocess.run(command, cwd=name, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+        if run.returncode:
+            raise SystemExit(run.stdout + run.stderr)
         return time.monotonic() - started
 
 
