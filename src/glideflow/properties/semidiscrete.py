@@ -30,6 +30,7 @@ _WIDEST = 0.5
 _FAULT_POINTS = 100
 _FAULT_REACH = 0.6
 """In Burgers vectors: how far from b/2 a fault between two halves is looked for."""
+_UNEQUAL = 0.01
 _FINE = 8
 """Points per node at which a profile is interpolated."""
 _PEAK = 0.3
@@ -76,7 +77,9 @@ def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max
     width, separation = core_widths(model, cores)
     spread = ~(width < _WIDEST * model.nodes * model.spacing)
     branch = follow(model, cores, tolerance=tolerance, max_steps=max_steps)
-    forward, reverse, glides = _by_loading(model, branch, ~branch.periodic & ~spread, tolerance)
+    # Unequal senses are rare, most often a branch with corners: the loading itself decides.
+    unequal = np.abs(branch.forward - branch.reverse) > _UNEQUAL * np.abs(branch.forward)
+    forward, reverse, glides = _by_loading(model, branch, (~branch.periodic | unequal) & ~spread, tolerance)
     return SemidiscreteCores(
         forward=np.where(spread, np.nan, forward),
         reverse=np.where(spread, np.nan, reverse),
