@@ -69,11 +69,10 @@ def test_strain_and_stress_control_find_the_same_value(parts: Callable[..., dict
 
 
 @pytest.mark.slow  # cells of the size that the library uses
-@pytest.mark.parametrize("element", ["Fe", "Mg"])
-def test_both_routes_agree_in_the_reference_cell(parts: Callable[..., dict[str, Any]], element: str) -> None:
+def test_both_routes_agree_in_the_reference_cell(parts: Callable[..., dict[str, Any]]) -> None:
     reference = {"burgers_vectors": 60, "height_angstrom": 100.0}
-    by_strain = strain_controlled_peierls_stress(**parts(element, **reference))
-    by_stress = peierls_stress(**parts(element, **reference))
+    by_strain = strain_controlled_peierls_stress(**parts("Mg", **reference))
+    by_stress = peierls_stress(**parts("Mg", **reference))
     assert by_strain.peierls_mpa == pytest.approx(by_stress.peierls_mpa, rel=0.01)
 
 
