@@ -209,6 +209,8 @@ def run(cluster: Cluster, command: Sequence[str], *, install: bool) -> int:
     """
     was_up = all(cluster.running().values())
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # Commands of a shell in the background ignore SIGINT, and so would the command that is to be ended by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         up(cluster, install=install)
         return _attended(command)

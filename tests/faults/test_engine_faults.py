@@ -187,7 +187,7 @@ def test_after_a_failed_lattice_the_rest_is_skipped_and_says_why(desk: Desk, iso
     record = read_record(desk.folder / "elastic.h5", StageRecord)
     assert (record.status, record.result) == ("skipped", None)
     assert record.failure is not None
-    assert "the lattice could not be relaxed" in record.failure.reason
+    assert "there is no lattice to start from" in record.failure.reason
 
 
 def test_a_crash_leaves_no_temporary_files(iron: Desk, tmp_path: Path) -> None:

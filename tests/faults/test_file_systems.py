@@ -99,7 +99,7 @@ def late(self, target, _replace=pathlib.Path.replace):
         hidden = _replace(self, str(target) + ".not-yet")
         wait = 'while ! test -e "$1"; do sleep 0.1; done; sleep 1; mv "$2" "$3"'
         subprocess.Popen(["sh", "-c", wait, "sh", os.environ["SHOWN"], hidden, target],
-                         start_new_session=True)
+                         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     else:
         _replace(self, target)
 

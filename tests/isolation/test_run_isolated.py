@@ -242,7 +242,9 @@ def test_scratch_that_cannot_be_made_is_a_clear_error(task: MakeTask, tmp_path: 
 
 def test_interrupt_ends_the_child(isolated_tasks: str, tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    code = f"import {isolated_tasks}, pathlib; {isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
+    # Where the tests run in the background of a shell, SIGINT would be ignored.
+    code = f"import {isolated_tasks}, pathlib, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += f"{isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
     mother = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
     assert wait_for(lambda: path.exists() and path.read_text() != "", 60)
     mother.send_signal(signal.SIGINT)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from glideflow.config.engine import EngineSettings
 from glideflow.errors import ConfigurationError, DependencyError, StorageError
+from glideflow.property_specs import ALL_PROPERTIES
 from glideflow.site.ask import Answer
 from glideflow.site.check import Check
 from glideflow.site.profile import Profile, find_profile, read_profile
@@ -167,8 +168,7 @@ def test_jobs_that_do_not_fit_are_told(site: SlurmSite, engine: dict[str, Any], 
 
 def test_only_jobs_with_gpus_need_a_partition_with_gpus(site: SlurmSite) -> None:
     demand = Demand.of(EngineSettings(accelerator="kokkos", gpus=4))
-    rules = ("lattice", "elastic", "gamma_surface", "peierls_stress")
-    on_gpus = profile(set_resources={rule: {"slurm_partition": "gpu"} for rule in rules})
+    on_gpus = profile(set_resources={rule: {"slurm_partition": "gpu"} for rule in ALL_PROPERTIES})
     assert problems(site, on_gpus, demand) == {}
     five = Demand.of(EngineSettings(accelerator="kokkos", gpus=5))
     assert problems(site, on_gpus, five) == {"partition gpu": "missing"}

@@ -8,6 +8,7 @@ PYTHONPATH names: only Snakemake itself is shared.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -52,6 +53,7 @@ def run(words: list[str], folder: str, environment: dict[str, str], out: str, er
     except BaseException:
         traceback.print_exc()
         status = 1
+    atexit._run_exitfuncs()  # a run gives its locks back at its end
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)

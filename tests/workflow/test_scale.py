@@ -63,7 +63,8 @@ def jobs_of(benchmark: ModuleType, arguments: list[str], folder: Path) -> dict[s
 def test_the_floor_has_the_same_jobs_as_ours(benchmark: ModuleType, tmp_path: Path) -> None:
     project = benchmark.Project(tmp_path / "scale", 7)
     floor, ours = (jobs_of(benchmark, arguments, project.root) for arguments in (project.floor(), project.ours()))
-    per_property = dict.fromkeys(("lattice", "elastic", "gamma_surface", "peierls_stress"), 7)
+    properties = ("lattice", "elastic", "gamma_surface", "peierls_stress", "peierls_paper", "peierls_nabarro")
+    per_property = dict.fromkeys(properties, 7)
     assert ours == per_property | {"library": 1, "report": 1, "all": 1}
     assert floor == ours
     assert sum(ours.values()) == project.jobs
