@@ -83,7 +83,7 @@ def peierls_stress(
         progress: progress callback.
 
     Raises:
-        ConvergenceError: no unloaded core relaxes.
+        ConvergenceError: no unloaded core relaxes, or none under load.
         PropertyError: the core stays up to the largest stress of the settings.
     """
     layers = layered_crystal(lattice.crystal, system)
@@ -94,7 +94,7 @@ def peierls_stress(
         problem = DislocationProblem(session, cell, springs)
         loader = _Loader(problem, cell, settings, workbench or Workbench(None), progress)
         unloaded, starts = _relax_starts(loader, build, seed)
-        searches, held = _search_all(loader, unloaded, settings)
+        searches, held = _search_as_fine_as_possible(loader, unloaded, settings)
     symmetric = senses_are_equivalent(displacement_symmetry(lattice.crystal, layers, build.cut))
     result = _assemble(loader, build, system, searches, starts, symmetric=symmetric)
     return replace(result, flags=(*result.flags, *held))
@@ -155,11 +155,21 @@ class _Loader:
     progress: Progress
     tracker: CoreTracker = field(init=False)
     force_tolerance: float = field(init=False)
+    attempt: str = ""
     evaluations: int = 0
 
     def __post_init__(self) -> None:
         self.tracker = core_tracker(self.cell)
         self.force_tolerance = self.settings.force_tolerance_ev_per_angstrom
+
+    def coarsen(self) -> bool:
+        """Go on with ten times the force tolerance, as far as the settings accept it; say whether they accept more."""
+        accepted = self.settings.accepted_force_ev_per_angstrom
+        if self.force_tolerance >= accepted:
+            return False
+        self.force_tolerance = min(10 * self.force_tolerance, accepted)
+        self.attempt = f" within {self.force_tolerance:.1e} eV/Å"
+        return True
 
     def relax(
         self, name: str, stress_mpa: float, start: FloatArray, origin: CorePoint | None, branch: _Branch = ()
@@ -168,6 +178,7 @@ class _Loader:
 
         The minimiser learns from a branch of earlier equilibria how the cell responds to the load.
         """
+        name += self.attempt
         state = self._kept(name, stress_mpa)
         if state is None:
             state = self._relax(stress_mpa, start, origin, branch)
@@ -324,6 +335,26 @@ class _Search:
     curve: LoadingCurve
     unloaded: CoreResult
     at_peak: CoreResult
+
+
+def _search_as_fine_as_possible(
+    loader: _Loader, unloaded: _State, settings: PeierlsStressSettings
+) -> tuple[list[_Search], tuple[str, ...]]:
+    """The searches at the force tolerance of the settings, or at the smallest at which relaxations under load end.
+
+    Tables with kinks (the embedding functions of Zhou et al. 2004 have two each) may let the unloaded core settle, and
+    no core under load. The tolerance then is ten times as large, as far as the settings accept it; the resolution, and
+    with it the error, grows in proportion, and the result is flagged as not smooth.
+
+    Raises:
+        ConvergenceError: relaxations do not end within the largest force that is accepted either.
+    """
+    while True:
+        try:
+            return _search_all(loader, unloaded, settings)
+        except ConvergenceError:
+            if not loader.coarsen():
+                raise
 
 
 def _search_all(
