@@ -70,7 +70,7 @@ test-faults: setup ## Dozens of kills at random instants, results compared to th
 	pytest -m faults tests/faults $(PYTEST_ARGS)
 
 .PHONY: test-slurm
-test-slurm: setup ## The workflow on a real one-machine Slurm: root; installs slurm-wlm and munge (three minutes)
+test-slurm: setup ## The workflow on a real one-machine Slurm: root; installs slurm-wlm and munge (five minutes)
 	$(SLURM_CLUSTER) run --install -- pytest -m "slurm and not slow" tests/slurm $(PYTEST_ARGS)
 
 .PHONY: test-slurm-all
