@@ -261,7 +261,7 @@ def suspicious(node: ast.Call) -> list[str]:
     function = node.func
     if isinstance(function, ast.Name) and function.id in FORBIDDEN:
         calls.append(function.id)
-    if isinstance(function, ast.Attribute):
+    if isinstance(function, ast.Attribute) and not loads_tensors_only(node):
         owner = function.value.id if isinstance(function.value, ast.Name) else ""
         if (owner, function.attr) in FORBIDDEN_CALLS or function.attr in ("extractall", "allow_pickle"):
             calls.append(f"{owner}.{function.attr}")
@@ -271,6 +271,26 @@ def suspicious(node: ast.Call) -> list[str]:
         if keyword.arg in ("shell", "allow_pickle") and getattr(keyword.value, "value", True):
             calls.append(f"{keyword.arg}=True")
     return calls
+
+
+def loads_tensors_only(node: ast.Call) -> bool:
+    """PyTorch's restricted unpickler, which executes nothing and constructs tensors and plain containers only."""
+    limits = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
+    return ast.unparse(node.func) == "torch.load" and limits.get("weights_only") is True
+
+
+@pytest.mark.parametrize(
+    ("call", "harmless"),
+    [
+        ("torch.load(file, weights_only=True)", True),
+        ("torch.load(file)", False),
+        ("torch.load(file, weights_only=False)", False),
+        ("torch.load(file, weights_only=wanted)", False),
+    ],
+)
+def test_tensors_are_read_with_weights_only(call: str, harmless: bool) -> None:
+    (node,) = (found for found in ast.walk(ast.parse(call)) if isinstance(found, ast.Call))
+    assert (suspicious(node) == []) is harmless
 
 
 def test_rules_quote_every_value_that_reaches_the_shell(repository: Path) -> None:
