@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glideflow.config.elastic import ElasticSettings
+from glideflow.config.lattice import LatticeSettings
 from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.crystals.dislocations import DislocationSize, edge_dislocation
 from glideflow.crystals.layers import layered_crystal
@@ -22,9 +23,12 @@ from glideflow.crystals.slip_systems import SlipSystem, frame
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.engines.protocol import Engine
 from glideflow.errors import ConvergenceError, PropertyError
+from glideflow.potentials.folder import load_folder
 from glideflow.potentials.record import Potential
 from glideflow.properties import dislocation_problem
+from glideflow.properties import peierls_stress as module
 from glideflow.properties.elastic import elastic_constants
+from glideflow.properties.lattice import relax_lattice
 from glideflow.properties.peierls_stress import extrapolate, peierls_stress
 from glideflow.properties.results import LatticeResult, PeierlsStressResult
 from glideflow.units import EV_PER_A3_TO_MPA
@@ -332,3 +336,52 @@ def test_extrapolation_is_exact_for_parabolas(coefficients: list[float], target:
     np.testing.assert_allclose(extrapolate(known, target), parabola(target), atol=1e-9)
     np.testing.assert_allclose(extrapolate(known[:1], target), known[0][1])
     np.testing.assert_allclose(extrapolate(known, 1.0), known[1][1], atol=1e-12)
+
+
+def test_kinks_that_keep_loaded_cores_from_the_tolerance_end_in_a_bound_and_not_in_a_failure(
+    lammps_engine: LammpsEngine, shared_potentials: Path, primary_system: Primary
+) -> None:
+    """Embedding functions of Zhou et al. (2004) are pieced together; which core is caught by a kink, chance decides."""
+    (aluminium,) = (each for each in load_folder(shared_potentials).potentials if each.id == "Al_2004Zhou_Al_eam-alloy")
+    settings = PeierlsStressSettings(burgers_vectors=24, height_angstrom=40.0)
+    relaxed = relax_lattice(lammps_engine, aluminium, LatticeSettings())
+    result = peierls_stress(lammps_engine, aluminium, relaxed, primary_system("Al"), settings)
+    assert result.is_upper_bound
+    assert {"not smooth", "unconverged steps"} & set(result.flags)
+    assert 0 < result.peierls_mpa < 5
+
+
+@pytest.mark.parametrize(("needed", "expected"), [(1e-6, 1e-6), (5e-6, 1e-5), (2e-4, 2e-4)])
+def test_a_search_whose_relaxations_do_not_end_goes_on_with_ten_times_the_tolerance(
+    monkeypatch: pytest.MonkeyPatch, needed: float, expected: float
+) -> None:
+    settings = PeierlsStressSettings(force_tolerance_ev_per_angstrom=1e-6, accepted_force_ev_per_angstrom=2e-4)
+    tried = []
+    unloaded: Any = None
+
+    def search_all(loader: Any, *_: Any) -> tuple[list[Any], tuple[str, ...]]:
+        tried.append(loader.force_tolerance)
+        if loader.force_tolerance < needed:
+            raise ConvergenceError("no end", expected="an end", next_step="none")
+        return [], ()
+
+    monkeypatch.setattr(module, "_search_all", search_all)
+    loader = module._Loader.__new__(module._Loader)
+    loader.settings, loader.force_tolerance = settings, settings.force_tolerance_ev_per_angstrom
+    module._search_as_fine_as_possible(loader, unloaded, settings)
+    assert tried[-1] == pytest.approx(expected)
+    assert tried == sorted(tried)
+
+
+def test_a_search_that_ends_within_no_accepted_force_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search_all(*_: Any) -> None:
+        raise ConvergenceError("no end", expected="an end", next_step="none")
+
+    monkeypatch.setattr(module, "_search_all", search_all)
+    loader = module._Loader.__new__(module._Loader)
+    loader.settings = PeierlsStressSettings()
+    loader.force_tolerance = loader.settings.force_tolerance_ev_per_angstrom
+    unloaded: Any = None
+    with pytest.raises(ConvergenceError):
+        module._search_as_fine_as_possible(loader, unloaded, loader.settings)
+    assert loader.force_tolerance == loader.settings.accepted_force_ev_per_angstrom
