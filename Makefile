@@ -17,15 +17,16 @@ TEST_PROCESSES ?= 2
 # Further arguments: make run SNAKEMAKE_ARGS="--dry-run", make test PYTEST_ARGS="-k config".
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
-# cpu or cuda adds the branches that need PyTorch.
-TORCH ?=
+# auto: what the branch `transfer` needs, with the CPU build of PyTorch where it is to be had; cpu or cuda: every branch
+# that needs PyTorch, with that build; none: without PyTorch.
+TORCH ?= auto
 
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := envs/lock/default.txt
 # Neuroevolution potentials need a compiled package; a machine without a C++ compiler goes on without them.
 NEP_LOCK := envs/lock/nep.txt
-STAMP := $(VENV)/.stamp$(if $(TORCH),-torch-$(TORCH))
+STAMP := $(VENV)/.stamp-torch-$(TORCH)
 SLURM_CLUSTER := python scripts/slurm_cluster.py
 SOURCES := src scripts tests benchmarks
 SNAKEFILES := Snakefile workflow
@@ -38,7 +39,7 @@ help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) ## Create or update .venv from the lock file (TORCH=cpu or cuda for the learning branches)
+setup: $(STAMP) ## Create or update .venv from the lock file (TORCH=cpu or cuda: for every learning branch; none)
 
 .PHONY: system
 system: ## Install system packages that wheels need, where missing and permitted
@@ -136,6 +137,14 @@ $(VENV)/.stamp: $(LOCK) $(NEP_LOCK) pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(NEP_LOCK) \
 		|| echo "Going on without neuroevolution potentials: calorine could not be compiled (it needs g++)." >&2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Tried once: where the CPU build is missing, `make setup TORCH=cpu` tries again.
+$(VENV)/.stamp-torch-auto: envs/lock/transfer.txt $(VENV)/.stamp scripts/install_transfer.sh
+	@PYTHON=$(BIN)/python scripts/install_transfer.sh
+	@touch $@
+
+$(VENV)/.stamp-torch-none: $(VENV)/.stamp
 	@touch $@
 
 $(VENV)/.stamp-torch-%: envs/lock/torch-%.txt $(VENV)/.stamp

@@ -26,6 +26,7 @@ LOCKED_EXTRAS = {
     "default.txt": ("workflow", "nist", "dev", "bench"),
     "nep.txt": ("nep",),
     "torch-cpu.txt": ("mlff", "transfer", "mobility", "genome"),
+    "transfer.txt": ("transfer",),
     "torch-cuda.txt": ("mlff", "transfer", "mobility", "genome"),
 }
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -79,7 +80,7 @@ def test_locks_name_hashes_but_no_index_and_no_folder(repository: Path, name: st
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-@pytest.mark.parametrize("name", ["nep.txt", "torch-cpu.txt", "torch-cuda.txt"])
+@pytest.mark.parametrize("name", ["nep.txt", "torch-cpu.txt", "transfer.txt", "torch-cuda.txt"])
 def test_other_locks_repeat_the_versions_of_the_default_lock(repository: Path, name: str) -> None:
     default = locked(repository, "default.txt")
     shared = {package: version for package, version in locked(repository, name).items() if package in default}
@@ -94,8 +95,16 @@ def test_the_two_torch_locks_differ_in_the_build(repository: Path) -> None:
     assert any(package.startswith("nvidia-") for package in cuda)
 
 
-def test_installed_packages_satisfy_what_the_package_asks_for(project: dict[str, Any]) -> None:
-    for requirement in requirements(project, ("workflow", "dev")):
+def test_the_lock_of_one_branch_repeats_that_of_all(repository: Path) -> None:
+    every, one = locked(repository, "torch-cpu.txt"), locked(repository, "transfer.txt")
+    assert one == {package: every[package] for package in one}
+
+
+@pytest.mark.parametrize("extra", ["workflow", "dev", "transfer"])
+def test_installed_packages_satisfy_what_the_package_asks_for(project: dict[str, Any], extra: str) -> None:
+    if extra == "transfer" and not os.environ.get("CI"):
+        pytest.importorskip("torch")
+    for requirement in requirements(project, (extra,)):
         version = metadata.version(requirement.name)
         assert requirement.specifier.contains(version, prereleases=True), f"{requirement}: {version} is installed"
 
@@ -186,6 +195,30 @@ class TestSetUp:
     def install(repository: Path, machine: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [repository / "scripts/install_system_packages.sh", *arguments]
         return subprocess.run(command, env=machine, capture_output=True, text=True, check=False)
+
+    def test_without_the_cpu_build_of_torch_set_up_goes_on(self, repository: Path, tmp_path: Path) -> None:
+        python = tmp_path / "python"  # has nothing of the lock, and finds none of it
+        python.write_text(
+            "#!/bin/bash\necho 'ERROR: No matching distribution found for torch==2.13.0+cpu' >&2\nexit 1\n"
+        )
+        python.chmod(0o755)
+        run = self.install_transfer(repository, python)
+        assert run.returncode == 0
+        assert "Going on without the branch `transfer`: ERROR: No matching distribution found for torch" in run.stderr
+        assert "next step" in run.stderr
+        assert "make setup TORCH=cpu" in run.stderr
+
+    def test_an_environment_that_has_everything_is_left_alone(self, repository: Path) -> None:
+        if not os.environ.get("CI"):
+            pytest.importorskip("torch")
+        run = self.install_transfer(repository, Path(sys.executable))
+        assert (run.returncode, run.stderr) == (0, "")
+
+    @staticmethod
+    def install_transfer(repository: Path, python: Path) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHON": str(python), "PIP_NO_INDEX": "1", "TORCH_INDEX": ""}
+        command = [repository / "scripts/install_transfer.sh"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     def test_help_lists_the_promised_targets(self, repository: Path) -> None:
         text = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
