@@ -7,6 +7,8 @@ y along the line of the edge dislocation, z along the normal; Voigt order xx, yy
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,9 @@ field of the dislocation. These six are those that vanish in none of the three p
 C_34 and C_56 in fcc, C_16, C_36 and C_45 in bcc) follow from them by the symmetry of the crystal.
 """
 
-_NOT_PER_SAMPLE = frozenset({"elastic_names", "peierls_nabarro_names", "omitted_ids", "omitted_reasons"})
+_NOT_PER_SAMPLE = frozenset(
+    {"elastic_names", "peierls_nabarro_names", "slip_system_definitions", "omitted_ids", "omitted_reasons"}
+)
 
 
 @record
@@ -83,6 +87,7 @@ class TransferDataset:
         peierls_nabarro_mpa: (n, k) stresses by these models; NaN where a model has no dislocation.
         peierls_nabarro_width_angstrom: (n, k) distance between the places where the disregistry is b/4 and 3b/4 there.
         partial_separation_angstrom: (n, k) distance between the partials there; NaN where the core is not split.
+        slip_system_definitions: the slip systems, each as JSON of its settings (`SlipSystemSettings`), with the cut.
         library_name: name of the library.
         library_sha256: digest of its file; empty if there was none.
         settings_json: the settings by which samples were chosen, as JSON.
@@ -121,6 +126,7 @@ class TransferDataset:
     peierls_nabarro_mpa: FloatArray
     peierls_nabarro_width_angstrom: FloatArray
     partial_separation_angstrom: FloatArray
+    slip_system_definitions: tuple[str, ...] = ()
     library_name: str = ""
     library_sha256: str = ""
     settings_json: str = "{}"
@@ -203,6 +209,16 @@ def target_log10(dataset: TransferDataset, floor_mpa: float = FLOOR_MPA) -> Targ
     floored = np.maximum(dataset.peierls_mpa, floor_mpa)
     censored = dataset.is_upper_bound | (dataset.peierls_mpa < floor_mpa)
     return Target(log10_mpa=np.log10(floored), censored=np.asarray(censored), floor_mpa=floor_mpa)
+
+
+def content_sha256(dataset: TransferDataset) -> str:
+    """Digest of all samples, inputs and targets: the same for equal data, whichever library they came from."""
+    digest = hashlib.sha256()
+    for name in (*dataset.sample_fields(), "protocol"):
+        value = getattr(dataset, name)
+        digest.update(f"{name}\n".encode())
+        digest.update(value.tobytes() if isinstance(value, np.ndarray) else json.dumps(value).encode())
+    return digest.hexdigest()
 
 
 def write_dataset(path: Path, dataset: TransferDataset) -> None:

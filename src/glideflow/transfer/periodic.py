@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glideflow.crystals.lattices import FloatArray
 
@@ -37,21 +38,28 @@ def values_at(images: FloatArray, positions: FloatArray) -> FloatArray:
     Returns:
         (..., p) values.
     """
-    first, second = kernel(images.shape[-2], positions[:, 0]), kernel(images.shape[-1], positions[:, 1])
-    return np.asarray(np.einsum("pk,...kl,pl->...p", first, images, second, optimize=True))
+    first, second = waves(images.shape[-2], positions[:, 0]), waves(images.shape[-1], positions[:, 1])  # (p, k), (p, l)
+    amplitudes = np.fft.fft2(images) / np.prod(images.shape[-2:])
+    return np.asarray(((first @ amplitudes) * second).sum(axis=-1).real)
 
 
 def kernel(points: int, positions: FloatArray) -> FloatArray:
-    """(p, points) weights of the values at i/points in the value at each position.
+    """(p, points) weights of the values at i/points in the value at each position (the Dirichlet kernel)."""
+    transform = np.exp(-2j * np.pi * np.outer(_wave_numbers(points), grid_fractions(points)))
+    return np.asarray((waves(points, positions) @ transform).real / points)
 
-    The Dirichlet kernel: (1/n) Σ_k cos 2πk(x - i/n) over the wave numbers that n points resolve. Of an even number of
-    points the shortest wave is known at its crests only, and enters as a cosine; of an odd number every wave has both
-    phases, so that a shift of the image loses nothing.
+
+def waves(points: int, positions: FloatArray) -> NDArray[np.complex128]:
+    """(p, points) the waves that a grid resolves at each position, in the order of the discrete Fourier transform.
+
+    Of an even number of points the shortest wave is known at its crests only, and enters as a cosine; of an odd number
+    every wave has both phases, so that a shift of the image loses nothing.
     """
-    waves = np.arange(1, (points + 1) // 2)
-    phase = 2 * np.pi * (np.asarray(positions)[:, None] - grid_fractions(points))  # (p, n)
-    weights = 1 + 2 * np.cos(phase[..., None] * waves).sum(axis=-1)
+    found: NDArray[np.complex128] = np.exp(2j * np.pi * np.outer(positions, _wave_numbers(points)))
     if points % 2 == 0:
-        crests = np.cos(np.pi * points * np.asarray(positions))[:, None]
-        weights = weights + crests * np.cos(np.pi * np.arange(points))
-    return np.asarray(weights / points)
+        found[:, points // 2] = np.cos(np.pi * points * np.asarray(positions))
+    return found
+
+
+def _wave_numbers(points: int) -> FloatArray:
+    return np.asarray(np.fft.fftfreq(points, 1 / points))

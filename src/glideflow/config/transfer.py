@@ -1,0 +1,78 @@
+"""Section ``transfer``: which samples of a strength library models learn from, and how they are validated."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from glideflow.config.base import Section
+
+Protocol = Literal["reference", "series", "paper", "size_s"]
+Source = Literal["EAM/MEAM", "machine-learned", "other"]
+Group = Literal["fcc", "bcc", "hcp", "joint"]
+SplitName = Literal["family", "metal"]
+Baseline = Literal[
+    "metal_median",
+    "metal_mean",
+    "ridge",
+    "forest",
+    "classical_pn",
+    "classical_pn_fit",
+    "semidiscrete_pn",
+    "semidiscrete_pn_fit",
+]
+
+
+class TransferDataSettings(Section):
+    """Which samples a data set has."""
+
+    protocol: Protocol = "reference"
+    """How the Peierls stresses were computed: ``reference``, converged in the reference cell; ``series``, the limit of
+    large cells; ``paper`` and ``size_s``, fixed strain steps in the reference cell and in 244 atoms."""
+    slip_systems: tuple[str, ...] = ()
+    """Names of slip systems, at most one of each structure; of a structure without, the first in the configuration of
+    the library."""
+    sources: tuple[Source, ...] = ()
+    """Kinds of potentials, ``EAM/MEAM`` and ``machine-learned``; an empty list takes all."""
+    exclude_flags: tuple[str, ...] = ("Born-unstable", "negative γ", "not a number")
+    """Potentials with any of these quality flags are left out, by name and reason; `glideflow library flags` explains
+    them."""
+    one_per_family: bool = True
+    """Of near-copies and relatives for one metal, take only the first by id that has all numbers."""
+
+
+class TransferValidationSettings(Section):
+    """How models are validated."""
+
+    models: tuple[Baseline, ...] = (
+        "metal_median",
+        "metal_mean",
+        "ridge",
+        "forest",
+        "classical_pn",
+        "classical_pn_fit",
+        "semidiscrete_pn",
+        "semidiscrete_pn_fit",
+    )
+    """Baselines that are run."""
+    splits: tuple[SplitName, ...] = ("family", "metal")
+    """What is held out together: ``family``, near-copies and relatives; ``metal``, every potential of a metal and all
+    relatives of these."""
+    folds: int = Field(default=0, ge=0, le=1000)
+    """Folds of the split by family, families drawn at random for each seed; 0 leaves one family out at a time."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, max_length=100)
+    """Seeds of models and folds: everything is repeated with each."""
+
+
+class TransferSettings(Section):
+    """From elastic constants and γ surfaces to Peierls stresses: data sets and validation."""
+
+    groups: tuple[Group, ...] = ("fcc", "bcc", "hcp", "joint")
+    """Data sets that are made: one per structure, and ``joint`` of all."""
+    floor_mpa: float = Field(default=0.1, gt=0, le=100)
+    """Stresses below count as this one, in targets and in scores: how soft a soft dislocation is, is not resolved."""
+    data: TransferDataSettings = TransferDataSettings()
+    """Which samples a data set has."""
+    validation: TransferValidationSettings = TransferValidationSettings()
+    """How models are validated."""
