@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glideflow.config.run import RunSettings
     from glideflow.library_compare import LibraryDifference
     from glideflow.library_verify import Check, Sample
+    from glideflow.potentials.record import Potential
     from glideflow.property_specs import Property
     from glideflow.records import Library
 
@@ -126,6 +127,45 @@ def export(
     content = load(library)
     write_table(content, file, all_slip_systems=all_slip_systems)
     _tell_counts(content, file)
+
+
+@library_app.command()
+def site(
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the site. An older site there is replaced.")
+    ],
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write a library as a site that opens from disk: a page per potential, metal and structure.
+
+    Prints the page to open. The sources of the configuration tell the LAMMPS
+    commands of the potentials whose files they hold; by default those that ship
+    with LAMMPS. docs/site.md says what is on the pages.
+    """
+    import dataclasses
+
+    from glideflow.config.load import load_settings
+    from glideflow.reporting.website.site import write_site
+    from glideflow.strength_library import load
+
+    content, settings = load(library), load_settings(config)
+    if config is not None:
+        content = dataclasses.replace(content, name=settings.name)
+    print(write_site(content, output, _with_files(content, settings)))
+
+
+def _with_files(library: Library, settings: RunSettings) -> dict[str, Potential]:
+    """Potentials whose files are there; a source that cannot be read leaves them out, and is named."""
+    from glideflow.errors import GlideflowError
+    from glideflow.reporting.website.usage import available
+
+    try:
+        return available((entry.potential for entry in library.entries), settings.potentials, Path.cwd())
+    except GlideflowError as error:
+        print(printable(f"without the LAMMPS commands of the sources: {error.found}"), file=sys.stderr)
+        return {}
 
 
 @library_app.command()

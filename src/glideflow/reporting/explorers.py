@@ -72,7 +72,7 @@ def gamma_explorer(library: Library) -> Explorer:
     found = list(computed(library, GammaSurfaceResult))
     return Explorer(
         id="gamma-explorer",
-        items=tuple(_item(each, context, _gamma_facts(each.result, context)) for each in found),
+        items=tuple(_item(each, context, gamma_facts(each.result, context)) for each in found),
         figures={
             "surface": family([gamma_surface(each.result, context.slip_labels(each.result)) for each in found]),
             "path": family([gamma_path(each.result, context.slip_labels(each.result)) for each in found]),
@@ -91,7 +91,7 @@ def peierls_explorer(library: Library) -> Explorer:
     }
     return Explorer(
         id="peierls-explorer",
-        items=tuple(_item(each, context, _peierls_facts(each.result)) for each in found),
+        items=tuple(_item(each, context, peierls_facts(each.result)) for each in found),
         figures={name: family([draw(each.result) for each in found]) for name, draw in kinds.items()},
     )
 
@@ -109,7 +109,8 @@ def _item(each: Computed[R], context: RunContext, facts: Facts) -> Item:
     )
 
 
-def _gamma_facts(result: GammaSurfaceResult, context: RunContext) -> Facts:
+def gamma_facts(result: GammaSurfaceResult, context: RunContext) -> Facts:
+    """What is to be known beside a γ surface: its special points, and how well it was computed."""
     labels = context.slip_labels(result)
     shape = " × ".join(str(count) for count in result.gamma_mj_m2.shape)
     return (
@@ -127,7 +128,8 @@ def _gamma_facts(result: GammaSurfaceResult, context: RunContext) -> Facts:
     )
 
 
-def _peierls_facts(result: PeierlsStressResult) -> Facts:
+def peierls_facts(result: PeierlsStressResult) -> Facts:
+    """What is to be known beside the loading curves: the value, its cell, and the parts of its error."""
     stress = peierls_text(result.peierls_mpa, result.peierls_error_mpa, is_upper_bound=result.is_upper_bound)
     cell = f"{result.burgers_vectors} b × {result.height_angstrom:.1f} Å × {result.line_angstrom:.2f} Å"
     unloaded, peak = result.core_unloaded.width_angstrom, result.core_at_peak.width_angstrom

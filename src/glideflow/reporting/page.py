@@ -141,7 +141,7 @@ def page(library: Library) -> Page:
         elastic=elastic_table(library),
         failures=failure_groups(library),
         missing=library.missing,
-        potentials=tuple(_detail(entry) for entry in library.entries),
+        potentials=tuple(potential_detail(entry) for entry in library.entries),
         versions=_versions(library),
         settings_yaml=yaml.safe_dump(json.loads(library.settings_json), sort_keys=True, allow_unicode=True),
         step_settings=settings_by_property(library),
@@ -220,7 +220,8 @@ def _baseline_plots(library: Library) -> tuple[Plot, ...]:
     )
 
 
-def _detail(entry: LibraryEntry) -> PotentialDetail:
+def potential_detail(entry: LibraryEntry) -> PotentialDetail:
+    """What is known of one potential beside its numbers: source, citation, terms, steps."""
     potential = entry.potential
     doi = potential.doi if potential.doi.startswith("10.") else ""
     return PotentialDetail(

@@ -43,3 +43,8 @@ PUBLISHED_RANGES = (
 The primary slip systems are those of this package. The protocol is not: there a minimisation ends by a looser
 criterion, which raises small Peierls stresses most.
 """
+
+
+def published_range(metal: Metal) -> PublishedRange | None:
+    """The published range of a metal; None if there is none."""
+    return next((each for each in PUBLISHED_RANGES if each.metal == metal), None)

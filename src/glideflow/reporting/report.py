@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from glideflow.atomic import write_text
 from glideflow.records import Library
-from glideflow.reporting.embedding import script_json
 from glideflow.reporting.page import page
-
-TEMPLATES = "templates"
+from glideflow.reporting.templating import environment, template_text
 
 
 def write_report(library: Library, path: Path) -> None:
@@ -33,26 +29,13 @@ def render_report(library: Library) -> str:
     """The report of a library as HTML."""
     from plotly.offline import get_plotlyjs
 
-    template = _environment().get_template("report.html")
-    return template.render(
-        page=page(library),
-        style=Markup(_text("report.css")),
-        script=Markup(_text("report.js")),
-        plotly=Markup(get_plotlyjs()),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            page=page(library),
+            style=Markup(template_text("report.css")),
+            script=Markup(template_text("common.js") + template_text("report.js")),
+            plotly=Markup(get_plotlyjs()),
+        )
     )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("glideflow.reporting", TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["script_json"] = script_json
-    return environment
-
-
-def _text(name: str) -> str:
-    return files("glideflow.reporting").joinpath(TEMPLATES, name).read_text(encoding="utf-8")

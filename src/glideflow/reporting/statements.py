@@ -32,7 +32,7 @@ def scope(library: Library) -> str:
     return (
         f"{count} interatomic potential{'' if count == 1 else 's'} of {len(metals)} "
         f"metal{'' if len(metals) == 1 else 's'} ({'; '.join(by_structure) or 'none'}). "
-        f"Computed: {', '.join(names) or 'nothing'}."
+        f"Computed: {'; '.join(names) or 'nothing'}."
     )
 
 

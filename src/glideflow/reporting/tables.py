@@ -102,14 +102,14 @@ def summary_table(library: Library) -> Table:
     """One row per potential: the characteristic parameters, the Peierls stress, flags and status."""
     quantities = [quantity for quantity in CHARACTERISTIC if quantity.key in _SUMMARY_KEYS]
     columns = (
-        _text_column("potential"),
-        _text_column("metal"),
-        _text_column("structure"),
-        _text_column("slip system"),
+        text_column("potential"),
+        text_column("metal"),
+        text_column("structure"),
+        text_column("slip system"),
         *(_quantity_column(quantity) for quantity in quantities),
-        _column("τ", "P", "MPa", "Peierls stress with the error of the search; ≤ marks upper bounds"),
-        _text_column("status"),
-        _text_column("flags"),
+        column("τ", "P", "MPa", "Peierls stress with the error of the search; ≤ marks upper bounds"),
+        text_column("status"),
+        text_column("flags"),
     )
     context = run_context(library)
     return Table(
@@ -124,18 +124,18 @@ def elastic_table(library: Library) -> Table:
     """Elastic constants with what tells whether they can be trusted."""
     constants = [quantity for quantity in CHARACTERISTIC if quantity.letter == "C"]
     columns = (
-        _text_column("potential"),
-        _text_column("metal"),
+        text_column("potential"),
+        text_column("metal"),
         *(_quantity_column(quantity) for quantity in constants),
-        _column("B", "", "GPa", "bulk modulus, Voigt average"),
-        _column("G", "", "GPa", "shear modulus, Voigt average"),
-        _column("A", "", "", "Zener anisotropy 2 C44 / (C11 − C12) of cubic crystals"),
-        _column("λ", "min", "GPa", "lowest eigenvalue of the elastic tensor; positive means stable"),
-        _text_column("Born stable"),
-        _column("residual", "", "GPa", "largest difference between the computed and the symmetric tensor"),
-        _column("strain dependence", "", "%", "largest relative change of a constant between strain amplitudes"),
-        _column("engine calls", "", "", "engine evaluations made"),
-        _text_column("flags"),
+        column("B", "", "GPa", "bulk modulus, Voigt average"),
+        column("G", "", "GPa", "shear modulus, Voigt average"),
+        column("A", "", "", "Zener anisotropy 2 C44 / (C11 − C12) of cubic crystals"),
+        column("λ", "min", "GPa", "lowest eigenvalue of the elastic tensor; positive means stable"),
+        text_column("Born stable"),
+        column("residual", "", "GPa", "largest difference between the computed and the symmetric tensor"),
+        column("strain dependence", "", "%", "largest relative change of a constant between strain amplitudes"),
+        column("engine calls", "", "", "engine evaluations made"),
+        text_column("flags"),
     )
     rows = tuple(_elastic_row(each, constants) for each in computed(library, ElasticResult))
     return Table(
@@ -149,20 +149,20 @@ def elastic_table(library: Library) -> Table:
 def gamma_table(library: Library) -> Table:
     """Stacking fault energies and the quality of the γ surfaces."""
     columns = (
-        _text_column("potential"),
-        _text_column("metal"),
-        _text_column("slip system"),
-        _column("γ", "isf", "mJ/m²", "intrinsic stacking fault energy"),
-        _column("γ", "usf", "mJ/m²", "unstable stacking fault energy: maximum along the primary path"),
-        _column("γ", "asf", "mJ/m²", "aligned stacking fault energy, atoms on top of atoms"),
-        _column("γ", "max", "mJ/m²", "largest value of the grid"),
-        _column("Fourier residual", "", "mJ/m²", "root mean square error of the Fourier representation on the grid"),
-        _column("below 0.7 max", "", "mJ/m²", "the same over the points below 0.7 of the maximum"),
-        _column("symmetry error", "", "mJ/m²", "largest difference at random checks of the assumed symmetry"),
-        _column("points", "", "", "grid points computed; the others follow by symmetry"),
-        _column("engine calls", "", "", "engine evaluations made"),
-        _text_column("cut", "which of two inequivalent planes was cut"),
-        _text_column("flags"),
+        text_column("potential"),
+        text_column("metal"),
+        text_column("slip system"),
+        column("γ", "isf", "mJ/m²", "intrinsic stacking fault energy"),
+        column("γ", "usf", "mJ/m²", "unstable stacking fault energy: maximum along the primary path"),
+        column("γ", "asf", "mJ/m²", "aligned stacking fault energy, atoms on top of atoms"),
+        column("γ", "max", "mJ/m²", "largest value of the grid"),
+        column("Fourier residual", "", "mJ/m²", "root mean square error of the Fourier representation on the grid"),
+        column("below 0.7 max", "", "mJ/m²", "the same over the points below 0.7 of the maximum"),
+        column("symmetry error", "", "mJ/m²", "largest difference at random checks of the assumed symmetry"),
+        column("points", "", "", "grid points computed; the others follow by symmetry"),
+        column("engine calls", "", "", "engine evaluations made"),
+        text_column("cut", "which of two inequivalent planes was cut"),
+        text_column("flags"),
     )
     context = run_context(library)
     rows = tuple(_gamma_row(each, context) for each in computed(library, GammaSurfaceResult))
@@ -178,26 +178,26 @@ def gamma_table(library: Library) -> Table:
 def peierls_table(library: Library) -> Table:
     """Peierls stresses with the cell that they belong to and the parts of their error."""
     columns = (
-        _text_column("potential"),
-        _text_column("metal"),
-        _text_column("slip system"),
-        _column("τ", "P", "MPa", "Peierls stress with the error of the search; ≤ marks upper bounds"),
-        _column("bracket", "", "MPa", "half of the interval between stable and unstable"),
-        _column(
+        text_column("potential"),
+        text_column("metal"),
+        text_column("slip system"),
+        column("τ", "P", "MPa", "Peierls stress with the error of the search; ≤ marks upper bounds"),
+        column("bracket", "", "MPa", "half of the interval between stable and unstable"),
+        column(
             "history",
             "",
             "MPa",
             "what depends on the way of loading: difference of the directions, late jumps of the core",
         ),
-        _column("resolution", "", "MPa", "stress whose force on one line period equals the force tolerance"),
-        _column("cell", "", "b × Å", "length of the upper half in Burgers vectors × height with the rigid blocks"),
-        _column("atoms", "", "", "atoms of the cell"),
-        _column("core width", "", "Å", "unloaded: distance between disregistries b/4 and 3b/4"),
-        _column("width at peak", "", "Å", "core width at the highest stable stress"),
-        _column("jumps", "", "", "rearrangements of the core below the Peierls stress, both directions"),
-        _column("unconv. steps", "", "", "loading steps that did not converge"),
-        _column("engine calls", "", "", "engine evaluations made"),
-        _text_column("flags"),
+        column("resolution", "", "MPa", "stress whose force on one line period equals the force tolerance"),
+        column("cell", "", "b × Å", "length of the upper half in Burgers vectors × height with the rigid blocks"),
+        column("atoms", "", "", "atoms of the cell"),
+        column("core width", "", "Å", "unloaded: distance between disregistries b/4 and 3b/4"),
+        column("width at peak", "", "Å", "core width at the highest stable stress"),
+        column("jumps", "", "", "rearrangements of the core below the Peierls stress, both directions"),
+        column("unconv. steps", "", "", "loading steps that did not converge"),
+        column("engine calls", "", "", "engine evaluations made"),
+        text_column("flags"),
     )
     context = run_context(library)
     rows = tuple(_peierls_row(each, context) for each in computed(library, PeierlsStressResult))
@@ -218,11 +218,13 @@ def variation_table(library: Library) -> Table:
     single = list(dict.fromkeys(spread.metal.label for spread in found if spread.metal not in metals))
     by_key = {(spread.metal, spread.quantity): spread for spread in found}
     columns = (
-        _text_column("metal"),
-        *(_column(q.letter, q.subscript, "%", f"σ/μ of the {q.name}; n in brackets") for q in quantities),
+        text_column("metal"),
+        *(column(q.letter, q.subscript, "%", f"σ/μ of the {q.name}; n in brackets") for q in quantities),
     )
     rows = tuple(
-        Row(cells=(_text(metal.label), *(_variation_cell(by_key.get((metal, quantity))) for quantity in quantities)))
+        Row(
+            cells=(text_cell(metal.label), *(_variation_cell(by_key.get((metal, quantity))) for quantity in quantities))
+        )
         for metal in metals
     )
     caption = "Coefficient of variation σ/μ in per cent, in brackets the number n of potentials with a value."
@@ -237,13 +239,13 @@ def _summary_row(sample: Sample, quantities: Sequence[Quantity], context: RunCon
         status=status,
         cells=(
             _link(sample.id),
-            _text(sample.metal.element),
-            _text(sample.metal.structure),
+            text_cell(sample.metal.element),
+            text_cell(sample.metal.structure),
             _tight(label),
             *(_quantity_cell(sample, quantity) for quantity in quantities),
             _peierls_cell(sample),
-            Cell(text=_STATUS_TEXT[status], sort=status, kind=f"status {status}"),
-            _remarks(summary_remarks(sample)),
+            status_cell(status),
+            remarks_cell(summary_remarks(sample)),
         ),
     )
 
@@ -288,7 +290,7 @@ def _elastic_row(each: Computed[ElasticResult], constants: Sequence[Quantity]) -
             _significant(result.fit_residual_gpa, 2),
             _significant(100 * result.strain_dependence, 2),
             _fixed(result.evaluations, 0),
-            _remarks("; ".join(result.flags)),
+            remarks_cell("; ".join(result.flags)),
         ),
     )
 
@@ -308,8 +310,8 @@ def _gamma_row(each: Computed[GammaSurfaceResult], context: RunContext) -> Row:
             _significant(result.symmetry_error_mj_m2, 1),
             _fixed(result.unique_points, 0),
             _fixed(result.evaluations, 0),
-            _text(result.cut),
-            _remarks("; ".join(result.flags)),
+            text_cell(result.cut),
+            remarks_cell("; ".join(result.flags)),
         )
     )
 
@@ -331,7 +333,7 @@ def _peierls_row(each: Computed[PeierlsStressResult], context: RunContext) -> Ro
             _fixed(sum(curve.jumps for curve in result.curves), 0),
             _fixed(outcomes.count("unconverged"), 0),
             _fixed(result.evaluations, 0),
-            _remarks("; ".join(result.flags)),
+            remarks_cell("; ".join(result.flags)),
         )
     )
 
@@ -352,19 +354,19 @@ def _peierls_cell(sample: Sample) -> Cell:
 def baselines_table(library: Library) -> Table:
     """How well each continuum model agrees with the atomistic Peierls stresses of each structure."""
     columns = (
-        _text_column("structure"),
-        _text_column("model"),
-        _column("potentials", "", "", "potentials with both values"),
-        _column("factor", "", "", "median of the factor by which the model errs, up or down"),
-        _column("ratio", "", "", "median of predicted over atomistic"),
-        _column("ρ", "", "", "Spearman's rank correlation"),
-        _column("width ratio", "", "", "median of predicted over atomistic core width, without load"),
+        text_column("structure"),
+        text_column("model"),
+        column("potentials", "", "", "potentials with both values"),
+        column("factor", "", "", "median of the factor by which the model errs, up or down"),
+        column("ratio", "", "", "median of predicted over atomistic"),
+        column("ρ", "", "", "Spearman's rank correlation"),
+        column("width ratio", "", "", "median of predicted over atomistic core width, without load"),
     )
     rows = tuple(
         Row(
             cells=(
-                _text(each.structure),
-                _text(BASELINE_NAMES[each.model]),
+                text_cell(each.structure),
+                text_cell(BASELINE_NAMES[each.model]),
                 _fixed(each.count, 0),
                 _significant(each.factor, 3),
                 _significant(each.bias, 3),
@@ -399,21 +401,29 @@ def _quantity_cell(sample: Sample, quantity: Quantity) -> Cell:
 
 
 def _quantity_column(quantity: Quantity) -> Column:
-    return _column(quantity.letter, quantity.subscript, quantity.unit, quantity.name)
+    return column(quantity.letter, quantity.subscript, quantity.unit, quantity.name)
 
 
-def _column(letter: str, subscript: str, unit: str, description: str) -> Column:
+def column(letter: str, subscript: str, unit: str, description: str) -> Column:
+    """A column of numbers, with the symbol and the unit in its heading."""
     lower = Markup("<sub>{}</sub>").format(subscript) if subscript else Markup("")
     units = Markup(' <span class="unit">{}</span>').format(unit) if unit else Markup("")
     label = f"{letter}{subscript} ({unit})" if unit else f"{letter}{subscript}"
     return Column(label=label, heading=Markup.escape(letter) + lower + units, description=description)
 
 
-def _text_column(label: str, description: str = "") -> Column:
+def text_column(label: str, description: str = "") -> Column:
+    """A column of text."""
     return Column(label=label, heading=Markup.escape(label), numeric=False, description=description)
 
 
-def _text(text: str) -> Cell:
+def status_cell(status: str) -> Cell:
+    """A status with a sign beside its colour."""
+    return Cell(text=_STATUS_TEXT[status], sort=status, kind=f"status {status}")
+
+
+def text_cell(text: str) -> Cell:
+    """A cell of text; an empty one sorts last."""
     return Cell(text=text, sort=text or None)
 
 
@@ -421,7 +431,8 @@ def _tight(text: str) -> Cell:
     return Cell(text=text, sort=text or None, kind="tight")
 
 
-def _remarks(text: str) -> Cell:
+def remarks_cell(text: str) -> Cell:
+    """A cell of remarks, which are long."""
     return Cell(text=text, sort=text or None, kind="remarks")
 
 

@@ -19,17 +19,18 @@ SMALLEST_RATIO = 0.02
 """Values below this fraction of the mean, negative ones included, are drawn at the lower edge of the figure."""
 
 
-def normalised_parameters(library: Library, metal: Metal) -> go.Figure:
+def normalised_parameters(library: Library, metal: Metal, every: Sequence[Spread] | None = None) -> go.Figure:
     """Characteristic parameters of one metal from each potential, divided by their mean over the potentials.
 
     Corresponds to Extended Data Fig. 1a of Zhao, Zhang and Xu (there for Cu). The axis is logarithmic: equal factors
-    above and below the mean are equally far from it.
+    above and below the mean are equally far from it. ``every`` are the `spreads` of the library, where they are known.
     """
-    own = [spread for spread in spreads(library) if spread.metal == metal and spread.coefficient is not None]
+    every = spreads(library) if every is None else every
+    own = [spread for spread in every if spread.metal == metal and spread.coefficient is not None]
     if not own:
         return go.Figure(layout=style.empty("A dispersion needs at least two potentials."))
     figure = go.Figure(layout=_ratio_layout(own))
-    look = style.looks({spread.metal for spread in spreads(library)})[metal]
+    look = style.looks({spread.metal for spread in every})[metal]
     for bounded in (False, True):
         figure.add_trace(_ratios(own, look, bounded=bounded))
     return figure

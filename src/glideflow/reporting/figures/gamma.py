@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,17 +21,20 @@ CLIP_FACTOR = 1.5
 """Colours end at this multiple of the unstable stacking fault energy where the surface rises far above it."""
 LEGEND_LIMIT = 8
 """More lines than this are named by metal in the legend, and one by one only under the pointer."""
+CONTOUR_LINES = 12
+"""Contours of a γ surface at most; they lie at round values."""
 _FINE_POINTS = 121
 _MARKS = {"isf": "star", "usf": "x", "asf": "diamond"}
 
 
-def gamma_lines(library: Library, labels: SlipLabels) -> go.Figure:
-    """γ along the primary path of one slip system, a line per potential.
+def gamma_lines(library: Library, labels: SlipLabels, *, only: Metal | None = None) -> go.Figure:
+    """γ along the primary path of one slip system, a line per potential; those of one metal if ``only`` is given.
 
     Corresponds to Extended Data Fig. 1c of Zhao, Zhang and Xu. The points are computed energies, relaxed along the
     normal; the lines between them only join.
     """
-    found = [each for each in computed(library, GammaSurfaceResult) if each.result.slip_system == labels.name]
+    every = [each for each in computed(library, GammaSurfaceResult) if each.result.slip_system == labels.name]
+    found = [each for each in every if only in (None, _metal(each))]
     if not found:
         return go.Figure(layout=style.empty("No γ line was computed."))
     one_by_one = len(found) <= LEGEND_LIMIT
@@ -45,16 +49,17 @@ def gamma_lines(library: Library, labels: SlipLabels) -> go.Figure:
     return figure
 
 
-def gamma_surface(result: GammaSurfaceResult, labels: SlipLabels) -> go.Figure:
+def gamma_surface(result: GammaSurfaceResult, labels: SlipLabels, *, contours: bool = False) -> go.Figure:
     """γ surface as a map in its frame: x along the Burgers vector, y = z × x in the slip plane.
 
     Corresponds to Extended Data Fig. 1e of Zhao, Zhang and Xu. White: the primary path; marks: the intrinsic (isf),
     unstable (usf) and aligned (asf) stacking faults. Colours end at `colour_limit`; the values under the pointer
-    are not clipped. The limits stand in ``layout.meta`` for a switch between them.
+    are not clipped. The limits stand in ``layout.meta`` for a switch between them. With ``contours``, lines of equal
+    energy are drawn up to where the colours end.
     """
     limit = colour_limit(result)
     figure = go.Figure(layout=_surface_layout(result, labels))
-    figure.add_trace(_map(result, limit))
+    figure.add_trace(_contours(result, limit) if contours else _map(result, limit))
     path = _path_points(result)
     figure.add_trace(
         go.Scatter(
@@ -158,17 +163,39 @@ def _line_layout(title: str, legend_entries: int) -> dict[str, Any]:
 
 
 def _map(result: GammaSurfaceResult, limit_mj_m2: float) -> go.Heatmap:
-    return go.Heatmap(
-        x=result.x_angstrom.astype(np.float32),
-        y=result.y_angstrom.astype(np.float32),
-        z=result.gamma_mj_m2.T.astype(np.float32),
-        zmin=min(0.0, float(result.gamma_mj_m2.min())),
-        zmax=limit_mj_m2,
-        colorscale=style.SURFACE_COLOURS,
-        zsmooth="best",
-        colorbar={"title": {"text": "γ (mJ/m²)", "side": "right"}, "thickness": 14, "len": 1.0, "outlinewidth": 0},
-        hovertemplate="x = %{x:.2f} Å, y = %{y:.2f} Å<br>γ = %{z:.1f} mJ/m²<extra></extra>",
+    return go.Heatmap(zsmooth="best", **_energies(result, limit_mj_m2))
+
+
+def _contours(result: GammaSurfaceResult, limit_mj_m2: float) -> go.Contour:
+    step = _round_step(limit_mj_m2 / CONTOUR_LINES)
+    return go.Contour(
+        contours={"coloring": "heatmap", "start": step, "end": limit_mj_m2, "size": step},
+        autocontour=False,
+        line={"color": "rgba(255, 255, 255, 0.45)", "width": 0.8},
+        **_energies(result, limit_mj_m2),
     )
+
+
+def _energies(result: GammaSurfaceResult, limit_mj_m2: float) -> dict[str, Any]:
+    """What a map and contours of the same surface share."""
+    return {
+        "x": result.x_angstrom.astype(np.float32),
+        "y": result.y_angstrom.astype(np.float32),
+        "z": result.gamma_mj_m2.T.astype(np.float32),
+        "zmin": min(0.0, float(result.gamma_mj_m2.min())),
+        "zmax": limit_mj_m2,
+        "colorscale": style.SURFACE_COLOURS,
+        "colorbar": {"title": {"text": "γ (mJ/m²)", "side": "right"}, "thickness": 14, "len": 1.0, "outlinewidth": 0},
+        "hovertemplate": "x = %{x:.2f} Å, y = %{y:.2f} Å<br>γ = %{z:.1f} mJ/m²<extra></extra>",
+    }
+
+
+def _round_step(value: float) -> float:
+    """The next larger of 1, 2, 5, 10, ... times a power of ten."""
+    if value <= 0:
+        return 1.0
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next(factor * decade for factor in (1, 2, 5, 10) if factor * decade >= value * (1 - 1e-9))
 
 
 def _surface_layout(result: GammaSurfaceResult, labels: SlipLabels) -> dict[str, Any]:

@@ -101,6 +101,22 @@ def disregistry(result: PeierlsStressResult) -> go.Figure:
     return figure
 
 
+def dislocation_density(result: PeierlsStressResult) -> go.Figure:
+    """Density of the Burgers vector along the glide direction, ρ = dδ/dx, unloaded and at the highest stable stress.
+
+    Its integral is one Burgers vector; the partials of a dissociated core are its maxima, and vertical lines mark where
+    a fit to the disregistry puts them. The derivative is a difference over the distance between two atomic rows.
+    """
+    b, origin = result.burgers_vector_angstrom, result.core_unloaded.position_angstrom
+    figure = go.Figure(layout=_density_layout(result, origin))
+    for core, name, colour, dash in (
+        (result.core_unloaded, "unloaded", style.COLOURS[0], "solid"),
+        (result.core_at_peak, "at peak", style.COLOURS[1], "dash"),
+    ):
+        figure.add_trace(_density_line(core, name, b, origin, colour, dash))
+    return figure
+
+
 def _steps(curve: LoadingCurve, outcome: str) -> _Steps:
     chosen = np.flatnonzero(np.array(curve.outcome) == outcome)
     chosen = chosen[np.argsort(np.abs(curve.stress_mpa[chosen]), kind="stable")]
@@ -203,4 +219,45 @@ def _disregistry_layout() -> dict[str, Any]:
         xaxis=style.axis("distance from the unloaded core (Å)"),
         yaxis=style.axis("disregistry δ (b)"),
         shapes=levels,
+    )
+
+
+def _density_line(core: CoreResult, name: str, b: float, origin_angstrom: float, colour: str, dash: str) -> go.Scatter:
+    x, density = _density(core)
+    return go.Scatter(
+        x=(x - origin_angstrom).astype(np.float32),
+        y=(density / b).astype(np.float32),
+        mode="lines",
+        name=name,
+        line={"color": colour, "width": 2, "dash": dash},
+        hovertemplate=f"{name}: ρ = %{{y:.4f}} b/Å at %{{x:.1f}} Å<extra></extra>",
+    )
+
+
+def _density(core: CoreResult) -> tuple[FloatArray, FloatArray]:
+    """Positions and dδ/dx there.
+
+    Rows above and below the glide plane give a point each, which lie close together wherever the crystal is perfect:
+    between neighbours of these the difference is rounding.
+    """
+    rows = len(core.x_angstrom) / 2
+    first, last = float(core.x_angstrom[0]), float(core.x_angstrom[-1])
+    spacing = (last - first) / max(rows, 2.0)
+    x = np.arange(first + spacing / 2, last - spacing / 2, spacing / 2)
+    ends = [np.interp(x + shift, core.x_angstrom, core.disregistry_angstrom) for shift in (spacing / 2, -spacing / 2)]
+    return x, np.asarray((ends[0] - ends[1]) / spacing)
+
+
+def _density_layout(result: PeierlsStressResult, origin_angstrom: float) -> dict[str, Any]:
+    partials = () if result.partials_angstrom is None else result.partials_angstrom
+    line = {"color": style.GREY, "width": 1, "dash": "dot"}
+    marks = [
+        {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line, "layer": "below"}
+        for x in (float(position) - origin_angstrom for position in partials)
+    ]
+    return style.layout(
+        380,
+        xaxis=style.axis("distance from the unloaded core (Å)"),
+        yaxis=style.axis("density dδ/dx (b/Å)"),
+        shapes=marks,
     )

@@ -72,6 +72,7 @@ def axis(title: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 - any part
     base: dict[str, Any] = {
         "title": {"text": title, "standoff": 8},
         "automargin": True,
+        "exponentformat": "power",  # no prefixes of units: they belong to the title
         "gridcolor": GRID,
         "linecolor": GREY,
         "mirror": True,
