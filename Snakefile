@@ -36,6 +36,7 @@ rule all:
         library=f"{RESULTS}/{LIBRARY_FILE}",
         table=f"{RESULTS}/{TABLE_FILE}",
         report=f"{RESULTS}/{REPORT_FILE}",
+        site=f"{RESULTS}/{SITE_FILE}",
 
 
 onstart:

@@ -64,6 +64,7 @@ with open("results.json", encoding="utf-8") as stream:
 rule all:
     input:
         f"{{RESULTS}}/report.html",
+        f"{{RESULTS}}/site/index.html",
 
 
 {rules}
@@ -81,6 +82,15 @@ rule report:
         rules.library.output,
     output:
         f"{{RESULTS}}/report.html",
+    shell:
+        "touch {{output}}"
+
+
+rule site:
+    input:
+        rules.library.output,
+    output:
+        f"{{RESULTS}}/site/index.html",
     shell:
         "touch {{output}}"
 '''

@@ -95,8 +95,9 @@ def test_plan_counts_the_jobs_of_each_rule() -> None:
         "peierls_stress": 3,
         "library": 1,
         "report": 1,
+        "site": 1,
     }
-    assert plan.jobs == 14
+    assert plan.jobs == 15
     assert plan.core_hours == pytest.approx(sum(rule.core_hours for rule in plan.rules))
     assert plan.gpu_hours == 0
     assert plan.calibration == ()

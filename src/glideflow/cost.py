@@ -46,6 +46,7 @@ FIXED_CORE_SECONDS: dict[Rule, float] = {
     "peierls_nabarro": 1.0,
     "library": 0.0,
     "report": 8.0,
+    "site": 6.0,
 }
 JOIN_CORE_SECONDS_PER_RESULT = 0.005
 
@@ -106,6 +107,7 @@ RESULT_BYTES: dict[Rule, float] = {
     "peierls_nabarro": 7e4,
     "library": 2e4,
     "report": 5e6,
+    "site": 6e6,
 }
 BYTES_PER_GAMMA_POINT = 9.0
 PEIERLS_BYTES_PER_ATOM = 2.0

@@ -31,7 +31,7 @@ FIRST_ATTEMPT_SAFETY = 4.0
 RUNTIME_MARGIN_MIN = 10
 MEMORY_MARGIN_MB = 500
 GIB_IN_MB = 1024
-JOINING_RULES = ("library", "report")
+JOINING_RULES = ("library", "report", "site")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from glideflow.potentials.record import EngineKind, Potential, verify_files
 from glideflow.property_specs import PROPERTIES, Property, PropertySpec, with_needs
 from glideflow.result_files import RESULT_FILES as RESULT_FILES  # part of what a run is
 
-JoiningRule = Literal["library", "report"]
+JoiningRule = Literal["library", "report", "site"]
 Rule = Property | JoiningRule
 
 # Results of steps that join, relative to ``<results>/<name>``.
@@ -34,6 +34,7 @@ CONFIGURATION_FILE = "config.yaml"
 LIBRARY_FILE = "library.h5"
 TABLE_FILE = "library.csv"
 REPORT_FILE = "report.html"
+SITE_FILE = "site/index.html"
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 
 # Without the name of the package: a full name in a string is a reference to code_digest, and whatever imports this
@@ -48,6 +49,7 @@ ENGINE_MODULES: dict[EngineKind, str] = {
 JOINING_MODULES: dict[JoiningRule, str] = {
     "library": "library",
     "report": "reporting.report",
+    "site": "reporting.website.site",
 }
 """Module that does the work of each rule that joins results."""
 
@@ -154,6 +156,7 @@ class ResolvedRun:
             *properties,
             Task(rule="library", output=LIBRARY_FILE, inputs=tuple(task.output for task in properties)),
             Task(rule="report", output=REPORT_FILE, inputs=(LIBRARY_FILE,)),
+            Task(rule="site", output=SITE_FILE, inputs=(LIBRARY_FILE,)),
         )
 
     def _tasks_of(self, potential: Potential) -> Iterator[Task]:
@@ -276,10 +279,10 @@ def settings_digest(settings: RunSettings, rule: Rule, *, slip_system: str = "")
 
     Args:
         settings: configuration of the run.
-        rule: rule of the workflow; library and report state, and so depend on, everything.
+        rule: rule of the workflow; those that join results state, and so depend on, everything.
         slip_system: name of the slip system, where the rule has one.
     """
-    if rule in ("library", "report"):
+    if rule in JOINING_MODULES:
         return _digest(settings.model_dump(mode="json"))
     sections = PROPERTIES[cast("Property", rule)].sections
     deciding: dict[str, object] = {key: _plain(getattr(settings, key)) for key in sections}

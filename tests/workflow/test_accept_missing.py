@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from conftest import Project
 
 LOST = "results/test/potentials/Fe_2003Mendelev_Fe_eam-fs/peierls_stress/bcc_110/edge.h5"
-JOINED_FILES = [f"results/test/{name}" for name in ("library.h5", "library.csv", "report.html")]
+JOINED_FILES = [f"results/test/{name}" for name in ("library.h5", "library.csv", "report.html", "site/index.html")]
 ACCEPT = "library={accept_missing_percent: 10, wait_for_missing: false}"
 
 
@@ -42,13 +42,13 @@ def recorded(done: Project) -> Project:
 def test_a_missing_result_is_computed_unless_the_configuration_goes_on_without(recorded: Project) -> None:
     for file in (LOST, *JOINED_FILES):
         (recorded.root / file).unlink()
-    assert recorded.pending() == {"peierls_stress": 1, "library": 1, "report": 1}
-    assert recorded.pending("--config", ACCEPT) == {"library": 1, "report": 1}
+    assert recorded.pending() == {"peierls_stress": 1, "library": 1, "report": 1, "site": 1}
+    assert recorded.pending("--config", ACCEPT) == {"library": 1, "report": 1, "site": 1}
 
 
 def test_a_lost_lattice_does_not_come_back_through_what_was_computed_from_it(recorded: Project) -> None:
     (recorded.root / "results/test/potentials/Fe_2003Mendelev_Fe_eam-fs/lattice.h5").unlink()
-    assert recorded.pending("--config", ACCEPT) == {"library": 1, "report": 1}
+    assert recorded.pending("--config", ACCEPT) == {"library": 1, "report": 1, "site": 1}
 
 
 def test_the_library_names_what_is_missing_and_is_made_again_when_it_is_there(recorded: Project) -> None:

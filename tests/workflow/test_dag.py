@@ -15,8 +15,8 @@ import yaml
 if TYPE_CHECKING:
     from conftest import Project
 
-ALL = {"lattice": 3, "elastic": 3, "gamma_surface": 3, "peierls_stress": 3, "library": 1, "report": 1}
-JOINED = {"library": 1, "report": 1}
+ALL = {"lattice": 3, "elastic": 3, "gamma_surface": 3, "peierls_stress": 3, "library": 1, "report": 1, "site": 1}
+JOINED = {"library": 1, "report": 1, "site": 1}
 
 
 def test_a_fresh_run_has_one_job_per_potential_and_property(project: Project) -> None:
@@ -84,6 +84,7 @@ def append(line: str) -> Callable[[str], str]:
         ("engines/ase_calculator.py", {}),
         ("library.py", JOINED),
         ("reporting/report.py", {"report": 1}),
+        ("reporting/website/site.py", {"site": 1}),
         ("config/load.py", {}),
         ("cli/app.py", {}),
     ],

@@ -61,18 +61,20 @@ def ran(make_shared_project: Callable[[str], Project]) -> Project:
 class TestWholeRun:
     """What a run leaves."""
 
-    def test_leaves_a_row_per_potential_and_the_three_products(self, ran: Project) -> None:
+    def test_leaves_a_row_per_potential_and_the_four_products(self, ran: Project) -> None:
         rows = {row["potential_id"]: row for row in table(ran)}
         assert len(rows) == 2
         assert float(rows["Cu_2001Mishin_Cu_eam-alloy_v2"]["a_angstrom"]) == pytest.approx(3.615, abs=1e-3)
         results = ran.root / "results/test"
         assert (results / "library.h5").stat().st_size > 0
         assert (results / "report.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+        assert len(list((results / "site" / "potentials").glob("*.html"))) == 2
+        assert (results / "site" / "index.html").is_file()
 
     def test_leaves_logs_and_benchmarks_for_every_job(self, ran: Project) -> None:
         results = ran.root / "results/test"
-        assert len(list((results / "benchmarks").rglob("*.tsv"))) == 10
-        assert len(list((results / "logs").rglob("*.log"))) == 10
+        assert len(list((results / "benchmarks").rglob("*.tsv"))) == 11
+        assert len(list((results / "logs").rglob("*.log"))) == 11
 
     def test_has_nothing_to_do_afterwards(self, ran: Project) -> None:
         assert ran.pending() == {}

@@ -127,6 +127,7 @@ class TestArguments:
             "peierls_stress": f"rule_peierls_stress_wildcards_{COPPER}_fcc_111_edge",
             "library": "rule_library",
             "report": "rule_report",
+            "site": "rule_site",
         }
         assert set(submissions) == set(rules.values())
         for rule, comment in rules.items():

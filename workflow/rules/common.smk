@@ -18,6 +18,7 @@ from glideflow.run import (
     CONFIGURATION_FILE,
     LIBRARY_FILE,
     REPORT_FILE,
+    SITE_FILE,
     TABLE_FILE,
     rule_code,
     settings_digest,
@@ -78,6 +79,11 @@ def configuration_in_force(wildcards, output):
     return f"{RESULTS}/{CONFIGURATION_FILE}"
 
 
+def site_folder(wildcards, output):
+    """Folder of the site."""
+    return str(Path(RESULTS, SITE_FILE).parent)
+
+
 def partial_results(wildcards, output):
     """Folder of partial results, from which an interrupted job resumes. Declared outputs are deleted on failure."""
     return f"{RUN.work}/{wildcards.potential}"
@@ -136,14 +142,15 @@ LAUNCH = launch_resources(SETTINGS.engine)
 
 def success_message():
     """What to look at; potentials that failed physically are a result, and are counted here."""
-    table, page = Path(RESULTS, TABLE_FILE), Path(RESULTS, REPORT_FILE)
+    table, page, site = (Path(RESULTS, name) for name in (TABLE_FILE, REPORT_FILE, SITE_FILE))
     if not (table.exists() and page.exists()):
         return f"Done. `snakemake --cores 2` goes on to {page}"
     with table.open(encoding="utf-8", newline="") as stream:
         statuses = [row["status"] for row in csv.DictReader(stream)]
     lacking = sum(status != "ok" for status in statuses)
     failures = f", {lacking} of them with failures (reasons in the report)" if lacking else ""
-    return f"Done: {len(statuses)} rows in {table}{failures}.\n  next step: open {page.resolve()} in a browser"
+    also = f"\n  one page per potential: {site.resolve()}" if site.exists() else ""
+    return f"Done: {len(statuses)} rows in {table}{failures}.\n  next step: open {page.resolve()} in a browser{also}"
 
 
 def error_message(log):

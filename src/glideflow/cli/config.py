@@ -65,10 +65,10 @@ def check(
 def results(file: RunFile = None) -> None:
     """Print where the results of a configuration lie, and which of them exist."""
     from glideflow.config.load import load_settings
-    from glideflow.run import LIBRARY_FILE, REPORT_FILE, TABLE_FILE, results_folder
+    from glideflow.run import LIBRARY_FILE, REPORT_FILE, SITE_FILE, TABLE_FILE, results_folder
     from glideflow.runs.commands import run_configuration
 
     folder = results_folder(load_settings(run_configuration(file)))
-    for label, name in (("report", REPORT_FILE), ("library", LIBRARY_FILE), ("table", TABLE_FILE)):
+    for label, name in (("report", REPORT_FILE), ("site", SITE_FILE), ("library", LIBRARY_FILE), ("table", TABLE_FILE)):
         path = Path(folder, name).resolve()
         typer.echo(f"{label:8s}{path}{'' if path.exists() else '  (not there yet)'}")

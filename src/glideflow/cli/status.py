@@ -82,7 +82,7 @@ def _run(config: Path | None) -> tuple[ResolvedRun, Path | None]:
 
 def status_json(run: ResolvedRun, states: RunStates) -> dict[str, Any]:
     """The state of a run as plain JSON; tasks that are done are only counted."""
-    from glideflow.run import LIBRARY_FILE, REPORT_FILE, TABLE_FILE
+    from glideflow.run import LIBRARY_FILE, REPORT_FILE, SITE_FILE, TABLE_FILE
 
     activity = states.activity
     return {
@@ -100,7 +100,10 @@ def status_json(run: ResolvedRun, states: RunStates) -> dict[str, Any]:
         "running": [_task_json(state) for state in states.running],
         "interrupted": [_task_json(state) for state in states.interrupted],
         "not_ok": [_task_json(state) for state in states.tasks if state.state != "ok"],
-        "files": {name: (run.base / run.results / name).exists() for name in (LIBRARY_FILE, TABLE_FILE, REPORT_FILE)},
+        "files": {
+            name: (run.base / run.results / name).exists()
+            for name in (LIBRARY_FILE, TABLE_FILE, REPORT_FILE, SITE_FILE)
+        },
     }
 
 

@@ -9,12 +9,26 @@ from pathlib import Path
 from typing import Any, cast
 
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
+from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
+from glideflow.properties.peierls_paper_results import PeierlsPaperResult
+from glideflow.properties.peierls_series_results import PeierlsSeriesResult
+from glideflow.properties.peierls_strain_results import PeierlsStrainResult
 from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
 from glideflow.property_specs import Property
 from glideflow.records import Library, StageRecord
 from glideflow.reporting.labels import SlipLabels, plain, slip_labels
 from glideflow.run import CONFIGURATION_FILE, Task, property_task
 from glideflow.runs.commands import task_command
+
+SlipResult = (
+    GammaSurfaceResult
+    | PeierlsStressResult
+    | PeierlsSeriesResult
+    | PeierlsPaperResult
+    | PeierlsNabarroResult
+    | PeierlsStrainResult
+)
+"""Results that belong to a slip system."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class RunContext:
     def _folder(self, kind: str) -> str:
         return f"{str(self.settings.get(kind, kind)).rstrip('/')}/{self.settings.get('name', 'quick')}"
 
-    def slip_labels(self, result: GammaSurfaceResult | PeierlsStressResult) -> SlipLabels:
+    def slip_labels(self, result: SlipResult) -> SlipLabels:
         """Labels of the slip system of a result; its own label where the configuration does not know it."""
         configured = self.settings.get("slip_systems")
         systems = PRIMARY_SLIP_SYSTEMS if configured is None else map(SlipSystemSettings.model_validate, configured)

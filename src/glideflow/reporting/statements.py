@@ -42,12 +42,12 @@ def status_counts(library: Library) -> dict[str, int]:
     return {status: counts[status] for status in ("ok", "partial", "failed")}
 
 
-def limits(library: Library) -> tuple[str, ...]:
-    """What a reader must know before using the numbers."""
+def limits(library: Library, missing_place: str = "under Failures") -> tuple[str, ...]:
+    """What a reader must know before using the numbers; ``missing_place`` says where missing results are named."""
     found = [_TIERS[library.name]] if library.name in _TIERS else []
     return (
         *found,
-        *_about_missing(library),
+        *_about_missing(library, missing_place),
         *_about_sets(library),
         *_about_peierls(library),
         *_about_settings(library),
@@ -61,14 +61,14 @@ _ABOUT_METHOD = (
 )
 
 
-def _about_missing(library: Library) -> tuple[str, ...]:
+def _about_missing(library: Library, place: str) -> tuple[str, ...]:
     if not library.missing:
         return ()
     count = len(library.missing)
     return (
         f"{count} result{' is' if count == 1 else 's are'} missing, because no readable file of "
         f"{'it' if count == 1 else 'them'} was left; up to {library.accept_missing_percent:g} % were accepted. They "
-        "are named under Failures.",
+        f"are named {place}.",
     )
 
 

@@ -105,7 +105,7 @@ def dislocation_density(result: PeierlsStressResult) -> go.Figure:
     """Density of the Burgers vector along the glide direction, ρ = dδ/dx, unloaded and at the highest stable stress.
 
     Its integral is one Burgers vector; the partials of a dissociated core are its maxima, and vertical lines mark where
-    a fit to the disregistry puts them. The derivative is a difference over the distance between two atomic rows.
+    a fit to the disregistry puts them. The derivative is a difference over one Burgers vector.
     """
     b, origin = result.burgers_vector_angstrom, result.core_unloaded.position_angstrom
     figure = go.Figure(layout=_density_layout(result, origin))
@@ -223,7 +223,7 @@ def _disregistry_layout() -> dict[str, Any]:
 
 
 def _density_line(core: CoreResult, name: str, b: float, origin_angstrom: float, colour: str, dash: str) -> go.Scatter:
-    x, density = _density(core)
+    x, density = _density(core, b)
     return go.Scatter(
         x=(x - origin_angstrom).astype(np.float32),
         y=(density / b).astype(np.float32),
@@ -234,18 +234,16 @@ def _density_line(core: CoreResult, name: str, b: float, origin_angstrom: float,
     )
 
 
-def _density(core: CoreResult) -> tuple[FloatArray, FloatArray]:
-    """Positions and dδ/dx there.
+def _density(core: CoreResult, spacing_angstrom: float) -> tuple[FloatArray, FloatArray]:
+    """Positions and dδ/dx there, averaged over a distance.
 
     Rows above and below the glide plane give a point each, which lie close together wherever the crystal is perfect:
-    between neighbours of these the difference is rounding.
+    between neighbours of these a difference is rounding.
     """
-    rows = len(core.x_angstrom) / 2
-    first, last = float(core.x_angstrom[0]), float(core.x_angstrom[-1])
-    spacing = (last - first) / max(rows, 2.0)
-    x = np.arange(first + spacing / 2, last - spacing / 2, spacing / 2)
-    ends = [np.interp(x + shift, core.x_angstrom, core.disregistry_angstrom) for shift in (spacing / 2, -spacing / 2)]
-    return x, np.asarray((ends[0] - ends[1]) / spacing)
+    half = spacing_angstrom / 2
+    x = np.arange(float(core.x_angstrom[0]) + half, float(core.x_angstrom[-1]) - half, half / 2)
+    ends = [np.interp(x + shift, core.x_angstrom, core.disregistry_angstrom) for shift in (half, -half)]
+    return x, np.asarray((ends[0] - ends[1]) / spacing_angstrom)
 
 
 def _density_layout(result: PeierlsStressResult, origin_angstrom: float) -> dict[str, Any]:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 ROW_PX = 22
 _LOWEST_MPA = 1e-3
 """Smaller values, such as rounding in continuum models, are drawn here."""
-_LONGEST_NAME = 34
+_LONGEST_NAME = 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def _layout(ranked: Sequence[LibraryEntry], metal: Metal, values_mpa: Sequence[f
     published = published_range(metal)
     ends = [*values_mpa, *((published.lowest_mpa, published.highest_mpa) if published else ())]
     decades = (math.log10(min(ends)) - 0.25, math.log10(max(ends)) + 0.25)
-    names = [_short(entry.potential.id) for entry in ranked]
+    names = [_short(entry.potential.id.removeprefix(f"{metal.element}_")) for entry in ranked]
     rows = style.axis("", tickmode="array", tickvals=list(range(len(names))), ticktext=names)
     rows["tickfont"] = {"size": 11}
     rows["range"] = [-0.7, len(names) - 0.3]
@@ -172,14 +172,14 @@ def _layout(ranked: Sequence[LibraryEntry], metal: Metal, values_mpa: Sequence[f
     return style.layout(
         style.height_with_legend(110 + ROW_PX * len(names), kinds + 1),
         margin={"l": 10, "r": 16, "t": 34, "b": 50},
-        xaxis=style.logarithmic("Peierls stress τ<sub>P</sub> (MPa)", decades),
+        xaxis=style.logarithmic("τ<sub>P</sub> (MPa)", decades, tickangle=0),
         yaxis=rows,
         shapes=band,
     )
 
 
 def _short(name: str) -> str:
-    """An id that leaves room for the figure beside it; the whole one stands under the pointer."""
+    """A name that leaves room for the figure beside it; the whole id stands under the pointer."""
     return plain(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
 
 

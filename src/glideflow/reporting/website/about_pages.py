@@ -84,7 +84,7 @@ def methods_page(site: Outline) -> MethodsPage:
     present = {stage.property for entry in site.library.entries for stage in entry.stages if stage.ok}
     sources = dict.fromkeys(value.source for metal in site.metals for value in reference_values(metal))
     return MethodsPage(
-        limits=limits(site.library),
+        limits=limits(site.library, "on the pages of their potentials"),
         flags=tuple(
             (
                 flag.name,

@@ -57,8 +57,8 @@ _CAPTIONS = {
     ),
     "density": (
         "Density of the Burgers vector",
-        "Derivative of the disregistry: where the Burgers vector sits. The two maxima of a dissociated core are its "
-        "partials; dotted lines mark where a fit puts them.",
+        "Derivative of the disregistry, as a difference over one Burgers vector: where the core sits. The two maxima "
+        "of a dissociated core are its partials; dotted lines mark where a fit puts them.",
     ),
     "series": (
         "Peierls stress by search",

@@ -39,6 +39,10 @@ _TERMS = {
     "start_mpa": "another start of the core",
 }
 
+Dislocation = (
+    PeierlsStressResult | PeierlsSeriesResult | PeierlsPaperResult | PeierlsNabarroResult | PeierlsStrainResult
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -123,7 +127,7 @@ def potential_page(site: Outline, sample: Sample, how: Usage) -> PotentialPage:
 def _slip_system(site: Outline, entry: LibraryEntry) -> str:
     """Slip system and character that the headline is about, in words; empty without a Peierls stress."""
     result = next((stage.result for stage in entry.stages if isinstance(stage.result, PeierlsStressResult)), None)
-    return "" if result is None else f"{site.context.slip_labels(result).title}, {result.character}"
+    return "" if result is None else _labelled(site, result)
 
 
 def stress_text(sample: Sample) -> str:
@@ -167,17 +171,22 @@ def _part(site: Outline, stage: StageRecord) -> Part | None:
         title = f"γ surface, {site.context.slip_labels(result).title}"
         return Part(id=identifier, title=title, facts=gamma_facts(result, site.context), plots=plots)
     if isinstance(result, PeierlsStressResult):
-        title = f"Peierls stress, {site.context.slip_labels(result).title} {result.character}"
+        title = f"Peierls stress, {_labelled(site, result)}"
         return Part(id=identifier, title=title, facts=(*peierls_facts(result), *_core_facts(result)), plots=plots)
     if isinstance(result, PeierlsSeriesResult):
-        return _series(identifier, result, plots)
+        return _series(identifier, _labelled(site, result), result, plots)
     if isinstance(result, PeierlsPaperResult):
-        return _paper(identifier, result, plots)
+        return _paper(identifier, _labelled(site, result), result, plots)
     if isinstance(result, PeierlsNabarroResult):
-        return _nabarro(identifier, result, plots)
+        return _nabarro(identifier, _labelled(site, result), result, plots)
     if isinstance(result, PeierlsStrainResult):
-        return _strain(identifier, result)
+        return _strain(identifier, _labelled(site, result), result)
     return None
+
+
+def _labelled(site: Outline, result: Dislocation) -> str:
+    """Slip system and character of a dislocation."""
+    return f"{site.context.slip_labels(result).title} {result.character}"
 
 
 def _core_facts(result: PeierlsStressResult) -> Facts:
@@ -190,12 +199,12 @@ def _core_facts(result: PeierlsStressResult) -> Facts:
     return tuple(facts)
 
 
-def _series(identifier: str, result: PeierlsSeriesResult, plots: Sequence[SitePlot]) -> Part:
+def _series(identifier: str, system: str, result: PeierlsSeriesResult, plots: Sequence[SitePlot]) -> Part:
     best = peierls_text(result.peierls_mpa, result.peierls_error_mpa, is_upper_bound=result.is_upper_bound)
     budget = ((words, getattr(result.budget, name)) for name, words in _TERMS.items())
     return Part(
         id=identifier,
-        title=f"Peierls stress in the limit of large cells, {result.label} {result.character}",
+        title=f"Peierls stress in the limit of large cells, {system}",
         facts=(
             ("best estimate", f"{best} MPa, from the {result.basis}"),
             ("settled with the size of the cell", "yes" if result.settled else "no"),
@@ -220,10 +229,10 @@ def _series(identifier: str, result: PeierlsSeriesResult, plots: Sequence[SitePl
     )
 
 
-def _paper(identifier: str, result: PeierlsPaperResult, plots: Sequence[SitePlot]) -> Part:
+def _paper(identifier: str, system: str, result: PeierlsPaperResult, plots: Sequence[SitePlot]) -> Part:
     return Part(
         id=identifier,
-        title=f"Peierls stress by the paper's protocol, {result.label} {result.character}",
+        title=f"Peierls stress by the paper's protocol, {system}",
         note="A looser end of the minimisation raises small stresses most: compare values of the same protocol only.",
         facts=(
             ("strain step", significant(result.strain_step, 2)),
@@ -246,7 +255,7 @@ def _paper(identifier: str, result: PeierlsPaperResult, plots: Sequence[SitePlot
     )
 
 
-def _nabarro(identifier: str, result: PeierlsNabarroResult, plots: Sequence[SitePlot]) -> Part:
+def _nabarro(identifier: str, system: str, result: PeierlsNabarroResult, plots: Sequence[SitePlot]) -> Part:
     closed = (
         ("sinusoidal", result.peierls_sinusoidal_mpa, 2 * result.half_width_sinusoidal_angstrom),
         ("joos_duesbery", result.peierls_joos_duesbery_mpa, 2 * result.half_width_angstrom),
@@ -254,7 +263,7 @@ def _nabarro(identifier: str, result: PeierlsNabarroResult, plots: Sequence[Site
     models = (*closed, *((model.model, model.peierls_mpa, model.width_angstrom) for model in result.models))
     return Part(
         id=identifier,
-        title=f"Peierls stress by continuum models, {result.label} {result.character}",
+        title=f"Peierls stress by continuum models, {system}",
         note="From elastic constants and γ surface alone; nothing is fitted to Peierls stresses.",
         facts=(
             ("energy factor along b", f"{number(result.energy_factor_gpa, 1)} GPa"),
@@ -269,11 +278,11 @@ def _nabarro(identifier: str, result: PeierlsNabarroResult, plots: Sequence[Site
     )
 
 
-def _strain(identifier: str, result: PeierlsStrainResult) -> Part:
+def _strain(identifier: str, system: str, result: PeierlsStrainResult) -> Part:
     stress = peierls_text(result.peierls_mpa, result.peierls_error_mpa, is_upper_bound=False)
     return Part(
         id=identifier,
-        title=f"Peierls stress by strain control, {result.label} {result.character}",
+        title=f"Peierls stress by strain control, {system}",
         facts=(
             ("Peierls stress", f"{stress} MPa"),
             ("direction", result.direction),
