@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glideflow import __version__
-from glideflow.cli import config, files, library, plan, potentials, properties, report, site, status
+from glideflow.cli import config, files, library, plan, potentials, properties, report, site, status, transfer
 from glideflow.errors import GlideflowError, TerminatedError
 
 USER_ERROR = 2
@@ -62,6 +62,7 @@ app.command(rich_help_panel=_RUNS)(plan.plan)
 app.command(rich_help_panel=_RUNS)(status.status)
 app.command(rich_help_panel=_RUNS)(status.failures)
 app.add_typer(library.library_app, name="library", rich_help_panel=_RUNS)
+app.add_typer(transfer.app, name="transfer", rich_help_panel=_RUNS)
 app.command(rich_help_panel=_RUNS)(report.report)
 app.command(rich_help_panel=_RUNS)(files.inspect)
 

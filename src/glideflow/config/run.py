@@ -17,6 +17,7 @@ from glideflow.config.peierls_stress import PeierlsStressSettings
 from glideflow.config.potentials import PotentialsSettings
 from glideflow.config.slip_systems import PRIMARY_SLIP_SYSTEMS, SlipSystemSettings
 from glideflow.config.subsets import SubsetSettings
+from glideflow.config.transfer import TransferSettings
 from glideflow.property_specs import DEFAULT_PROPERTIES, Property
 
 
@@ -57,3 +58,5 @@ class RunSettings(Section):
     """Slip systems; each applies to the potentials of its structure."""
     library: LibrarySettings = LibrarySettings()
     """How results are gathered."""
+    transfer: TransferSettings = TransferSettings()
+    """Models that predict Peierls stresses from elastic constants and γ surfaces."""

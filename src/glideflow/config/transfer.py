@@ -12,11 +12,12 @@ Protocol = Literal["reference", "series", "paper", "size_s"]
 Source = Literal["EAM/MEAM", "machine-learned", "other"]
 Group = Literal["fcc", "bcc", "hcp", "joint"]
 SplitName = Literal["family", "metal"]
-Baseline = Literal[
+ModelName = Literal[
     "metal_median",
     "metal_mean",
     "ridge",
     "forest",
+    "forest_pn",
     "classical_pn",
     "classical_pn_fit",
     "semidiscrete_pn",
@@ -45,17 +46,18 @@ class TransferDataSettings(Section):
 class TransferValidationSettings(Section):
     """How models are validated."""
 
-    models: tuple[Baseline, ...] = (
+    models: tuple[ModelName, ...] = (
         "metal_median",
         "metal_mean",
         "ridge",
         "forest",
+        "forest_pn",
         "classical_pn",
         "classical_pn_fit",
         "semidiscrete_pn",
         "semidiscrete_pn_fit",
     )
-    """Baselines that are run."""
+    """Models that are validated, see docs/transfer.md."""
     splits: tuple[SplitName, ...] = ("family", "metal")
     """What is held out together: ``family``, near-copies and relatives; ``metal``, every potential of a metal and all
     relatives of these."""
@@ -63,11 +65,20 @@ class TransferValidationSettings(Section):
     """Folds of the split by family, families drawn at random for each seed; 0 leaves one family out at a time."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, max_length=100)
     """Seeds of models and folds: everything is repeated with each."""
+    curve_models: tuple[ModelName, ...] = ("ridge", "forest_pn", "semidiscrete_pn_fit")
+    """Models of which a learning curve is made: the error against the number of families trained on."""
+    curve_families: tuple[int, ...] = Field(default=(4, 8, 16, 32, 64, 128), min_length=1, max_length=50)
+    """Numbers of families; those that the data set does not have are left out."""
+    curve_folds: int = Field(default=5, ge=2, le=1000)
+    """Folds by family of a learning curve."""
 
 
 class TransferSettings(Section):
     """From elastic constants and γ surfaces to Peierls stresses: data sets and validation."""
 
+    library: str = Field(default="shipped", min_length=1)
+    """Library that the samples come from: ``shipped``, the one of this package; ``run``, the one that this run of the
+    workflow computes; or a file."""
     groups: tuple[Group, ...] = ("fcc", "bcc", "hcp", "joint")
     """Data sets that are made: one per structure, and ``joint`` of all."""
     floor_mpa: float = Field(default=0.1, gt=0, le=100)

@@ -1,0 +1,353 @@
+"""Commands that learn the Peierls stress from cheap properties: data sets, validation, learning curves."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glideflow.cli.library import LibraryOption
+from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
+from glideflow.errors import ConfigurationError
+from glideflow.text import printable
+
+if TYPE_CHECKING:
+    from glideflow.config.transfer import TransferSettings
+    from glideflow.transfer.dataset import TransferDataset
+    from glideflow.transfer.summary import SummaryRow
+    from glideflow.transfer.validation import LearningCurve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Learn the Peierls stress from elastic constants and γ surface: data sets from a strength library, and what "
+    "models make of samples that they have not seen.",
+)
+
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group", "-g", help="Make the data set of this structure first: fcc, bcc, hcp, or joint for all."),
+]
+DatasetOption = Annotated[
+    Path | None, typer.Option("--dataset", help="Data set (HDF5) of `glideflow transfer dataset`, instead of --group.")
+]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", help="Only this model. Repeatable. Default: those of the configuration."),
+]
+SeedOption = Annotated[
+    list[int] | None, typer.Option("--seed", help="Seed. Repeatable. Default: those of the configuration.")
+]
+
+
+@app.command()
+def dataset(
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the data sets, a file <group>.h5 each.")
+    ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", "-g", help="fcc, bcc, hcp or joint. Repeatable. Default: those of the configuration."),
+    ] = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make data sets from a library, and say what is in them and what is left out.
+
+    A sample is a potential with its elastic constants in the frame of the slip
+    system, its γ surface on a common grid, and the Peierls stress of its edge
+    dislocation. Without --output nothing is written.
+    """
+    from glideflow.transfer.dataset import write_dataset
+
+    settings = settings_from(config, overrides).transfer
+    made = [_group_dataset(group, settings, library) for group in groups or settings.groups]
+    for each in made if output is not None else ():
+        assert output is not None
+        write_dataset(output / f"{each.name}.h5", each)
+    _print_datasets(made, settings.floor_mpa, as_json)
+
+
+@app.command()
+def validate(
+    *,
+    group: GroupOption = None,
+    dataset: DatasetOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HDF5 file for every held-out prediction.")
+    ] = None,
+    models: ModelOption = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="family or metal: what is held out together. Repeatable."),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=0, help="Folds of the split by family; 0 leaves one family out at a time.")
+    ] = None,
+    seeds: SeedOption = None,
+    permuted: Annotated[
+        bool, typer.Option("--permuted", help="Control: train on permuted stresses, which must leave no skill.")
+    ] = False,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Folder of partial results, from which an interrupted one resumes.")
+    ] = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train models on a part of the samples and score them on the rest, by family and by metal.
+
+    Families of near-copies are never split. Everything that is random is
+    repeated with every seed; the table gives means, and ± what the seeds differ by.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.storage import write_record
+    from glideflow.transfer.regressors import regressor
+    from glideflow.transfer.summary import summarise
+    from glideflow.transfer.validation import Validations
+    from glideflow.transfer.validation import validate as validate_model
+
+    settings = settings_from(config, overrides).transfer
+    wanted, samples = settings.validation, _samples(group, dataset, settings, library)
+    recipes = [regressor(name, settings) for name in models or wanted.models]
+    with progress_display() as progress:
+        records = [
+            validate_model(
+                recipe,
+                samples,
+                split,
+                seeds or wanted.seeds,
+                folds=wanted.folds if folds is None else folds,
+                floor_mpa=settings.floor_mpa,
+                permuted=permuted,
+                work=work,
+                progress=progress,
+            )
+            for split in _checked_splits(splits or wanted.splits)
+            for recipe in recipes
+        ]
+    if output is not None:
+        write_record(
+            output,
+            Validations(
+                dataset=samples.name,
+                protocol=samples.protocol,
+                library_name=samples.library_name,
+                records=tuple(records),
+            ),
+        )
+    _print_summary(summarise(records), as_json=as_json)
+
+
+@app.command()
+def curve(
+    *,
+    group: GroupOption = None,
+    dataset: DatasetOption = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HDF5 file for the curves.")] = None,
+    models: ModelOption = None,
+    families: Annotated[
+        list[int] | None, typer.Option("--families", min=2, help="Number of families trained on. Repeatable.")
+    ] = None,
+    seeds: SeedOption = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learning curves: held-out error against the number of families that a model was trained on."""
+    from glideflow.cli.display import progress_display
+    from glideflow.storage import write_record
+    from glideflow.transfer.regressors import regressor
+    from glideflow.transfer.validation import LearningCurves, learning_curve
+
+    settings = settings_from(config, overrides).transfer
+    wanted, samples = settings.validation, _samples(group, dataset, settings, library)
+    with progress_display() as progress:
+        curves = tuple(
+            learning_curve(
+                regressor(name, settings),
+                samples,
+                families or wanted.curve_families,
+                seeds or wanted.seeds,
+                folds=wanted.curve_folds,
+                floor_mpa=settings.floor_mpa,
+                progress=progress,
+            )
+            for name in models or wanted.curve_models
+        )
+    if output is not None:
+        write_record(output, LearningCurves(dataset=samples.name, curves=curves))
+    _print_curves(curves, as_json)
+
+
+@app.command()
+def table(
+    files: Annotated[list[Path], typer.Argument(help="Validations (HDF5) of `glideflow transfer validate`.")],
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")] = False,
+    by_structure: Annotated[
+        bool, typer.Option(help="Also score the samples of each structure in a joint data set.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Put validations side by side: a row per data set, split and model."""
+    from glideflow.storage import read_record
+    from glideflow.transfer.summary import markdown as in_markdown
+    from glideflow.transfer.summary import summarise
+    from glideflow.transfer.validation import Validations
+
+    records = [record for file in files for record in read_record(file, Validations).records]
+    rows = summarise(records, by_structure=by_structure)
+    if markdown and not as_json:
+        print(in_markdown(rows), end="")
+    else:
+        _print_summary(rows, as_json=as_json)
+
+
+def _samples(group: str | None, file: Path | None, settings: TransferSettings, library: Path | None) -> TransferDataset:
+    """The data set that the user named."""
+    from glideflow.transfer.dataset import read_dataset
+
+    if (group is None) == (file is None):
+        raise ConfigurationError(
+            "no data set was named" if group is None else "both --group and --dataset were given",
+            expected="--group fcc (or bcc, hcp, joint), or --dataset FILE",
+            next_step="give one of them; `glideflow transfer dataset` shows what the groups hold",
+        )
+    return read_dataset(file) if file is not None else _group_dataset(str(group), settings, library)
+
+
+def _group_dataset(group: str, settings: TransferSettings, library: Path | None) -> TransferDataset:
+    from glideflow.transfer.assembly import JOINT, STRUCTURES, group_dataset
+
+    if group not in (*STRUCTURES, JOINT):
+        raise ConfigurationError(
+            f"the data set {group!r}",
+            expected=f"one of {', '.join((*STRUCTURES, JOINT))}",
+            next_step="correct --group, or transfer.groups of the configuration",
+        )
+    return group_dataset(group, settings.data, library or _configured_library(settings))
+
+
+def _configured_library(settings: TransferSettings) -> Path | None:
+    if settings.library == "run":
+        raise ConfigurationError(
+            "transfer.library is `run`, the library that a run of the workflow computes",
+            expected="a file",
+            next_step="name it: --library results/<name>/library.h5",
+        )
+    return None if settings.library == "shipped" else Path(settings.library)
+
+
+def _checked_splits(names: Sequence[str]) -> Sequence[str]:
+    unknown = [name for name in names if name not in ("family", "metal")]
+    if unknown:
+        raise ConfigurationError(f"the split {unknown[0]!r}", expected="family or metal", next_step="correct --split")
+    return names
+
+
+def _print_datasets(made: Sequence[TransferDataset], floor_mpa: float, as_json: bool) -> None:
+    import json
+
+    rows = [_described(each, floor_mpa) for each in made]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    headings = ("data set", "samples", "families", "metals", "censored", "γ error (mJ/m²)")
+    keys = ("name", "samples", "families", "metals", "censored", "largest_gamma_error_mj_m2")
+    _print_rows(headings, [[_cell(row[key]) for key in keys] for row in rows])
+    for row in rows:
+        reasons = Counter(str(reason).split(":")[0] for reason in row["omitted"].values())
+        named = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        print(printable(f"left out of {row['name']}: {named or 'nothing'}"), file=sys.stderr)
+
+
+def _described(made: TransferDataset, floor_mpa: float) -> dict[str, Any]:
+    """What a data set holds, and what was left out of it and why."""
+    from glideflow.transfer.dataset import content_sha256, target_log10
+
+    return {
+        "name": made.name,
+        "protocol": made.protocol,
+        "samples": len(made),
+        "families": len(set(made.families)),
+        "metals": dict(Counter(made.elements)),
+        "sources": dict(Counter(made.sources)),
+        "censored": int(target_log10(made, floor_mpa).censored.sum()),
+        "floor_mpa": floor_mpa,
+        "largest_gamma_error_mj_m2": float(made.gamma_error_mj_m2.max()),
+        "library": made.library_name,
+        "library_sha256": made.library_sha256,
+        "content_sha256": content_sha256(made),
+        "potential_ids": made.potential_ids,
+        "omitted": dict(zip(made.omitted_ids, made.omitted_reasons, strict=True)),
+    }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def _print_summary(rows: Sequence[SummaryRow], *, as_json: bool) -> None:
+    """A table for each data set and split: all in one would be wider than a terminal."""
+    import dataclasses
+    import json
+    from itertools import groupby
+
+    from glideflow.transfer.summary import COLUMNS, TITLE_COLUMNS
+
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        return
+    titles, columns = COLUMNS[:TITLE_COLUMNS], COLUMNS[TITLE_COLUMNS:]
+    for title, found in groupby(rows, key=lambda row: ", ".join(text(row) for _, text in titles)):
+        _print_rows([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], title)
+
+
+def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
+    import json
+
+    rows = [
+        {
+            "dataset": each.dataset,
+            "model": each.model,
+            "families": int(count),
+            "median_factor": [float(value) for value in each.median_factor[k]],
+            "spearman": [float(value) for value in each.spearman[k]],
+        }
+        for each in curves
+        for k, count in enumerate(each.families)
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    headings = ("data set", "model", "families", "median factor, by seed")
+    _print_rows(
+        headings,
+        [
+            [str(row["dataset"]), str(row["model"]), str(row["families"]), "  ".join(f"{f:.2f}" for f in factors)]
+            for row, factors in ((row, row["median_factor"]) for row in rows)
+            if isinstance(factors, list)
+        ],
+    )
+
+
+def _print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Aligned columns on as many characters as they need: in a box they would be cut to the width of the terminal."""
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    if title:
+        print(printable(title))
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print()
