@@ -7,7 +7,6 @@ import os
 
 NEED_TORCH = [
     "test_ensemble.py",
-    "test_fine_tuning.py",
     "test_network.py",
     "test_network_artifacts.py",
     "test_resnet.py",

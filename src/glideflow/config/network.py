@@ -65,8 +65,9 @@ class TrainingSettings(Section):
     censored: Literal["one_sided", "bound"] = "one_sided"
     """Samples whose stress is an upper bound or below the floor: predictions below the bound count as right, or the
     bound is taken for the value."""
-    augmentation: bool = True
-    """Whether each epoch shows the γ surfaces at other places and in other settings of their symmetry."""
+    augmentation: Literal["none", "symmetry", "shifted"] = "symmetry"
+    """What of a γ surface an epoch shows: the same image always; one of its equivalents under the symmetry of the
+    crystal and in the frames that describe the same dislocation; or that with its origin at a random point."""
     frozen: tuple[NetworkPart, ...] = ()
     """Parts that keep their weights and statistics."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -93,3 +94,16 @@ class FineTuningSettings(TrainingSettings):
     """Share of the samples, in whole families, that tells when to stop. 0: all epochs."""
     frozen: tuple[NetworkPart, ...] = ("image",)
     """Parts that keep their weights and statistics."""
+
+
+class EnsembleSettings(Section):
+    """Ensembles of networks: how many, which, and how they are trained and tuned."""
+
+    members: int = Field(default=5, ge=1, le=1000)
+    """Networks of an ensemble; their spread tells how much the data leave open."""
+    network: NetworkSettings = NetworkSettings()
+    """Layers."""
+    training: TrainingSettings = TrainingSettings()
+    """Training."""
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+    """Tuning of trained networks to a few samples of better physics."""

@@ -41,7 +41,7 @@ from glideflow.transfer.network import (
     outputs_of,
 )
 from glideflow.transfer.stacks import IMAGE_PART, LoopedStack, Stack, StackedStack
-from glideflow.transfer.training_data import Augment, TrainingData, held_out_families, translated
+from glideflow.transfer.training_data import Augment, TrainingData, held_out_families
 
 _SPLIT, _ORDER, _AUGMENTATION = range(3)
 """Purposes of random numbers, which tell their streams apart."""
@@ -113,7 +113,7 @@ def train_networks(
     training: TrainingSettings,
     seeds: Sequence[int],
     *,
-    augment: Augment = translated,
+    augment: Augment | None = None,
     checkpoint: Path | None = None,
     resume: bool = True,
     progress: Progress = silent,
@@ -128,8 +128,9 @@ def train_networks(
         network: the layers.
         training: how they are trained.
         seeds: (M) seeds of the members.
-        augment: gives equivalent γ images; used if the settings ask for augmentation.
-        checkpoint: file of the state of this training, for resuming; removed by the caller when the result is safe.
+        augment: gives equivalent γ images, drawn anew in each epoch; None shows them as they are.
+        checkpoint: file of the state of this training, for resuming; at the end it holds the finished one, for the
+            caller to remove when the result is safe.
         resume: whether to go on from that file if it is there.
         progress: told the number of epochs that are done.
 
@@ -156,7 +157,7 @@ def fine_tuned(
     data: TrainingData,
     training: TrainingSettings,
     *,
-    augment: Augment = translated,
+    augment: Augment | None = None,
     progress: Progress = silent,
 ) -> tuple[TrainedNetwork, ...]:
     """Tune trained networks to samples of another data set, e.g. a few of better physics.
@@ -168,7 +169,7 @@ def fine_tuned(
         members: the networks, which stay as they are.
         data: the samples.
         training: how to tune; ``frozen`` names the parts that keep their weights.
-        augment: gives equivalent γ images.
+        augment: gives equivalent γ images; None shows them as they are.
         progress: told the number of epochs that are done.
 
     Raises:
@@ -190,7 +191,7 @@ def train_from(
     training: TrainingSettings,
     seeds: Sequence[int],
     *,
-    augment: Augment = translated,
+    augment: Augment | None = None,
     checkpoint: Path | None = None,
     resume: bool = True,
     progress: Progress = silent,
@@ -337,7 +338,7 @@ class _Training:
         network: NetworkSettings,
         training: TrainingSettings,
         seeds: Sequence[int],
-        augment: Augment,
+        augment: Augment | None,
     ) -> None:
         self.network, self.settings, self.augment = network, training, augment
         self.members = _Members(data, training, seeds, start.scalings)
@@ -354,7 +355,8 @@ class _Training:
         self.validation_loss = np.empty((count, 0))
 
     def _refuse_too_few(self) -> None:
-        if self.members.samples_per_epoch < 2:
+        normalised = self.network.architecture == "paper" and IMAGE_PART not in self.settings.frozen
+        if normalised and self.members.samples_per_epoch < 2:
             raise PropertyError(
                 f"{len(self.members.data)} samples to train on, {self.members.samples_per_epoch} of them per epoch",
                 expected="two at least, for batch normalisation",
@@ -381,6 +383,8 @@ class _Training:
             if checkpoint is not None and time.monotonic() - written >= self.settings.checkpoint_interval_s:
                 write_checkpoint(checkpoint, self.snapshot(), request)
                 written = time.monotonic()
+        if checkpoint is not None:
+            write_checkpoint(checkpoint, self.snapshot(), request)
 
     def train_epoch(self, active: IntArray) -> None:
         """One pass over the training parts of the active members, and what it was worth."""
@@ -404,7 +408,7 @@ class _Training:
     def _step(self, samples: IntArray, generators: list[np.random.Generator], active: IntArray) -> FloatArray:
         """One step of the optimiser; the mean loss of each active member before it."""
         seen = self._seen(active)
-        batch = self._batch(samples[seen], seen, generators if self.settings.augmentation else None)
+        batch = self._batch(samples[seen], seen, generators)
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._losses(batch, seen).mean(dim=1)
         loss.sum().backward()  # type: ignore[no-untyped-call]  # members share no parameter: each gets its own gradient
@@ -430,7 +434,7 @@ class _Training:
 
     def _image(self, samples: IntArray, generator: np.random.Generator | None) -> FloatArray:
         images = self.members.data.gamma_mj_m2[samples]
-        return images if generator is None else self.augment(images, samples, generator)
+        return images if generator is None or self.augment is None else self.augment(images, samples, generator)
 
     def _losses(self, batch: _Batch, members: IntArray) -> Tensor:
         output = self.stack.forward(batch.gamma, batch.elastic, members)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import PropertyError
+from glideflow.transfer.augmentation import LayerOperation, frame_changes, layer_groups, transformed_images
 from glideflow.transfer.dataset import FLOOR_MPA, TransferDataset, target_log10
 
 Augment = Callable[[FloatArray, IntArray, np.random.Generator], FloatArray]
@@ -87,18 +88,58 @@ def training_data(dataset: TransferDataset, indices: IntArray, floor_mpa: float 
     )
 
 
-def translated(gamma: FloatArray, samples: IntArray, generator: np.random.Generator) -> FloatArray:
-    """γ images with their origin at a random point of the grid: exactly the same surfaces.
+class EquivalentImages:
+    """Random equivalents of γ images: operations of the layer group, and frames that describe the same dislocation.
+
+    An `Augment` for the samples of one selection. Images that were made once are kept, a hundred kB per sample at most.
 
     Args:
-        gamma: (B, k, l) periodic images, the repeated edge left out.
-        samples: (B,) numbers of the samples; not used.
-        generator: source of randomness.
+        dataset: the data set.
+        indices: (m,) the samples of the training data, in their order. No other one is read.
+        shifted: also put the origin at a random point of the grid; the image then no longer says where the perfect
+            lattice is, except by its zero.
+
+    Raises:
+        SlipSystemError: the data set does not say what its slip systems are.
     """
+
+    def __init__(self, dataset: TransferDataset, indices: IntArray, *, shifted: bool = False) -> None:
+        own = dataset.select(indices)
+        self._images, self._cells, self._shifted = own.gamma_mj_m2, own.cell_angstrom, shifted
+        groups = {name: _descriptions(group) for name, group in layer_groups(own).items()}
+        self._descriptions = [groups[name] for name in own.slip_systems]
+        self._made: dict[tuple[int, int], FloatArray] = {}
+
+    def __call__(self, gamma: FloatArray, samples: IntArray, generator: np.random.Generator) -> FloatArray:
+        """Equivalents of the images of the given samples."""
+        draws = generator.random(len(samples))
+        chosen = np.array([self._image(int(k), float(draw)) for k, draw in zip(samples, draws, strict=True)])
+        return _rolled(chosen, generator) if self._shifted else chosen
+
+    def _image(self, sample: int, draw: float) -> FloatArray:
+        number = int(draw * len(self._descriptions[sample]))
+        if (sample, number) not in self._made:
+            operation = self._descriptions[sample][number]
+            one = slice(sample, sample + 1)
+            (self._made[sample, number],) = transformed_images(self._images[one], self._cells[one], operation)
+        return self._made[sample, number]
+
+
+def _descriptions(group: tuple[LayerOperation, ...]) -> tuple[LayerOperation, ...]:
+    """Every operation of a layer group in every frame."""
+    return tuple(
+        LayerOperation(operation.matrix @ np.diag(frame.image), operation.translation)
+        for operation in group
+        for frame in frame_changes(group)
+    )
+
+
+def _rolled(gamma: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Images (B, k, l) with their origin at a random point of the grid each."""
     shifts = generator.integers(0, gamma.shape[1:], size=(len(gamma), 2))
     rows = (np.arange(gamma.shape[1]) + shifts[:, :1]) % gamma.shape[1]  # (B, k)
     columns = (np.arange(gamma.shape[2]) + shifts[:, 1:]) % gamma.shape[2]  # (B, l)
-    return gamma[np.arange(len(gamma))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return np.asarray(gamma[np.arange(len(gamma))[:, None, None], rows[:, :, None], columns[:, None, :]])
 
 
 def held_out_families(families: Sequence[str], fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -1,0 +1,315 @@
+"""Trained models as files: arrays in a safetensors file, and a card in JSON beside it that says what they are.
+
+The card names the digest of the arrays and carries one of itself, so that a file that was changed, cut off or paired
+with another's card is refused. Digests are against damage and mix-ups, not against forgery: get models from where you
+trust.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glideflow import __version__
+from glideflow.atomic import write_text
+from glideflow.crystals.lattices import IntArray
+from glideflow.errors import StorageError
+from glideflow.transfer.dataset import TransferDataset, content_sha256
+from glideflow.transfer.forest_arrays import ForestArrays
+from glideflow.transfer.gaussian_process_arrays import GaussianProcess
+from glideflow.transfer.tensor_files import Arrays, read_tensors, write_tensors
+
+SCHEMA = "glideflow/model-card/1"
+LICENCE = "MIT"
+LARGEST_CARD_BYTES = 4 * 2**20
+
+Kind = Literal["networks", "forest", "gaussian process", "other"]
+
+_SELF_DIGEST = "card_sha256"
+_PACKAGES = ("numpy", "scikit-learn", "torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a file of trained weights is.
+
+    Attributes:
+        name: of the model, e.g. ``paper ResNet-18 x 5``.
+        kind: what the arrays are.
+        structures: crystal structures of the training data.
+        protocol: how the stresses that it learned were computed, see `TransferDataset`.
+        floor_mpa: floor of the target.
+        potential_ids: training samples.
+        families: their families.
+        data_sha256: digest of the training data, see `content_sha256`.
+        library_sha256: digest of the library from which the data set was made.
+        initialised_from: what the weights started from, e.g. ``random``.
+        split: how the metrics were found, e.g. ``leave one family out``; empty if they were not.
+        metrics: scores by name, of held-out samples; NaN where one has no meaning.
+        input_ranges: smallest and largest value of each input over the training samples.
+        details: what else is needed to use the arrays, by kind.
+        licence: of the weights, an SPDX identifier.
+        versions: of the packages with which it was made.
+    """
+
+    name: str
+    kind: Kind
+    structures: tuple[str, ...]
+    protocol: str
+    floor_mpa: float
+    potential_ids: tuple[str, ...]
+    families: tuple[str, ...]
+    data_sha256: str
+    library_sha256: str
+    initialised_from: tuple[str, ...]
+    split: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    input_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = LICENCE
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def card_of(
+    dataset: TransferDataset,
+    indices: IntArray,
+    *,
+    name: str,
+    kind: Kind,
+    floor_mpa: float,
+    initialised_from: Sequence[str] = (),
+    split: str = "",
+    metrics: Mapping[str, float] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """The card of a model that was trained on samples of a data set.
+
+    Args:
+        dataset: the data set.
+        indices: (m,) the samples.
+        name: of the model.
+        kind: what its arrays are.
+        floor_mpa: floor of the target.
+        initialised_from: what its weights started from.
+        split: how the metrics were found.
+        metrics: scores of held-out samples.
+        details: what else is needed to use the arrays.
+    """
+    part = dataset.select(indices)
+    return ModelCard(
+        name=name,
+        kind=kind,
+        structures=tuple(sorted(set(part.structures))),
+        protocol=part.protocol,
+        floor_mpa=floor_mpa,
+        potential_ids=part.potential_ids,
+        families=part.families,
+        data_sha256=content_sha256(part),
+        library_sha256=part.library_sha256,
+        initialised_from=tuple(dict.fromkeys(initialised_from)),
+        split=split,
+        metrics=dict(metrics or {}),
+        input_ranges=input_ranges(part),
+        details=dict(details or {}),
+        versions=_versions(),
+    )
+
+
+def input_ranges(dataset: TransferDataset) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of the elastic features, of the maximum of γ and of the Burgers vector."""
+    columns = {f"{name}_gpa": dataset.elastic_gpa[:, k] for k, name in enumerate(dataset.elastic_names)}
+    columns["gamma_max_mj_m2"] = dataset.gamma_mj_m2.max(axis=(1, 2))
+    columns["burgers_angstrom"] = dataset.burgers_angstrom
+    return {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
+
+
+def _versions() -> dict[str, str]:
+    found = {"glideflow": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_artifact(path: Path, arrays: Arrays, card: ModelCard) -> None:
+    """Write a model: its arrays, then the card that belongs to them.
+
+    Args:
+        path: file of the arrays, ``*.safetensors``; the card gets the ending ``.json``.
+        arrays: arrays by name.
+        card: what they are.
+
+    Raises:
+        StorageError: a file cannot be written, or the name does not end in ``.safetensors``.
+    """
+    _refuse_other_ending(path)
+    digest = write_tensors(path, arrays, {"schema": SCHEMA, "kind": card.kind, "name": card.name})
+    content = _plain({"schema": SCHEMA, "tensors_sha256": digest, **dataclasses.asdict(card)})
+    text = json.dumps(content | {_SELF_DIGEST: _self_digest(content)}, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(card_path(path), text + "\n")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same with null for what JSON cannot say: NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_artifact(path: Path, kind: Kind | None = None) -> tuple[Arrays, ModelCard]:
+    """Read a model that `write_artifact` wrote.
+
+    Args:
+        path: file of the arrays.
+        kind: what they have to be; None takes any.
+
+    Raises:
+        StorageError: a file is missing, damaged, changed, too large, or not of this kind; or the card belongs to other
+            arrays.
+    """
+    _refuse_other_ending(path)
+    digest, card = read_card(card_path(path))
+    file = read_tensors(path, kind="the arrays of a model")
+    if file.sha256 != digest:
+        raise StorageError(
+            f"{path} has the SHA-256 {file.sha256}",
+            expected=f"{digest}, as {card_path(path).name} says: one of the two was changed or is another model's",
+            next_step="get both files of the model again",
+        )
+    if kind is not None and card.kind != kind:
+        raise StorageError(f"{path} holds {card.kind}", expected=kind, next_step="name another file")
+    return file.arrays, card
+
+
+def card_path(path: Path) -> Path:
+    """Card that belongs to a file of arrays."""
+    return path.with_suffix(".json")
+
+
+def read_card(path: Path) -> tuple[str, ModelCard]:
+    """Digest of the arrays, and the card itself.
+
+    Raises:
+        StorageError: the card is missing, damaged, or was changed.
+    """
+    content = _json(path)
+    stated = content.pop(_SELF_DIGEST, "")
+    if content.get("schema") != SCHEMA:
+        raise _no_card(path, f"its schema is {content.get('schema', 'none')!r:.80}")
+    if stated != _self_digest(content):
+        raise _no_card(path, "its content is not what was written")
+    try:
+        digest = str(content.pop("tensors_sha256"))
+        content.pop("schema")
+        texts = {name: tuple(content[name]) for name in ("structures", "potential_ids", "families", "initialised_from")}
+        ranges = {name: (float(low), float(high)) for name, (low, high) in content["input_ranges"].items()}
+        metrics = {name: math.nan if value is None else float(value) for name, value in content["metrics"].items()}
+        return digest, ModelCard(**{**content, **texts, "input_ranges": ranges, "metrics": metrics})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _no_card(path, str(error)) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_CARD_BYTES + 1)
+        if len(content) > LARGEST_CARD_BYTES:
+            raise _no_card(path, f"it has more than {LARGEST_CARD_BYTES} bytes")
+        found = json.loads(content)
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}",
+            expected="the card of a model, beside its .safetensors file",
+            next_step="keep the two files of a model together",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_card(path, f"it is no JSON ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise _no_card(path, f"it holds a {type(found).__name__}")
+    return found
+
+
+def _self_digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _no_card(path: Path, reason: str) -> StorageError:
+    return StorageError(
+        f"{path} is damaged or no card of a model: {reason}",
+        expected="the card as it was written",
+        next_step="get both files of the model again",
+    )
+
+
+def _refuse_other_ending(path: Path) -> None:
+    if path.suffix != ".safetensors":
+        raise StorageError(
+            f"{path} as a file of a model", expected="a name that ends in .safetensors", next_step="rename it"
+        )
+
+
+def write_forest(path: Path, forest: ForestArrays, card: ModelCard) -> None:
+    """Write a forest with its card.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    write_artifact(path, forest.to_arrays(), dataclasses.replace(card, kind="forest"))
+
+
+def read_forest(path: Path) -> tuple[ForestArrays, ModelCard]:
+    """Read a forest.
+
+    Raises:
+        StorageError: as in `read_artifact`, or the arrays are no forest.
+    """
+    arrays, card = read_artifact(path, "forest")
+    return ForestArrays.from_arrays(arrays), card
+
+
+def write_gaussian_process(path: Path, process: GaussianProcess, card: ModelCard) -> None:
+    """Write a Gaussian process with its card.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    write_artifact(path, process.to_arrays(), dataclasses.replace(card, kind="gaussian process"))
+
+
+def read_gaussian_process(path: Path) -> tuple[GaussianProcess, ModelCard]:
+    """Read a Gaussian process.
+
+    Raises:
+        StorageError: as in `read_artifact`, or the arrays are no Gaussian process.
+    """
+    arrays, card = read_artifact(path, "gaussian process")
+    return GaussianProcess.from_arrays(arrays), card
+
+
+def parts_of(arrays: Arrays, count: int) -> list[dict[str, NDArray[np.generic]]]:
+    """Arrays of numbered parts, ``0/name`` and so on, by number.
+
+    Raises:
+        StorageError: a part is missing, or there are more.
+    """
+    parts: dict[str, dict[str, NDArray[np.generic]]] = {}
+    for key, values in arrays.items():
+        number, _, name = key.partition("/")
+        parts.setdefault(number, {})[name] = values
+    if parts.keys() != {str(number) for number in range(count)}:
+        raise StorageError(f"arrays of {len(parts)} parts", expected=f"{count}, numbered from 0")
+    return [parts[str(number)] for number in range(count)]
