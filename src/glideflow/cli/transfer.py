@@ -12,6 +12,7 @@ import typer
 
 from glideflow.cli.library import LibraryOption
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
+from glideflow.cli.transfer_train import combine, train
 from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
@@ -115,7 +116,7 @@ def validate(
     from glideflow.transfer.validation import validate as validate_model
 
     settings = settings_from(config, overrides).transfer
-    wanted, samples = settings.validation, _samples(group, dataset, settings, library)
+    wanted, samples = settings.validation, named_samples(group, dataset, settings, library)
     recipes = [regressor(name, settings) for name in models or wanted.models]
     with progress_display() as progress:
         records = [
@@ -169,7 +170,7 @@ def curve(
     from glideflow.transfer.validation import LearningCurves, learning_curve
 
     settings = settings_from(config, overrides).transfer
-    wanted, samples = settings.validation, _samples(group, dataset, settings, library)
+    wanted, samples = settings.validation, named_samples(group, dataset, settings, library)
     with progress_display() as progress:
         curves = tuple(
             learning_curve(
@@ -212,8 +213,15 @@ def table(
         _print_summary(rows, as_json=as_json)
 
 
-def _samples(group: str | None, file: Path | None, settings: TransferSettings, library: Path | None) -> TransferDataset:
-    """The data set that the user named."""
+def named_samples(
+    group: str | None, file: Path | None, settings: TransferSettings, library: Path | None
+) -> TransferDataset:
+    """The data set that the user named, by --group or --dataset.
+
+    Raises:
+        ConfigurationError: neither or both are given, or there is no such group.
+        StorageError: the file is not what it should be.
+    """
     from glideflow.transfer.dataset import read_dataset
 
     if (group is None) == (file is None):
@@ -263,7 +271,7 @@ def _print_datasets(made: Sequence[TransferDataset], floor_mpa: float, as_json: 
         return
     headings = ("data set", "samples", "families", "metals", "censored", "γ error (mJ/m²)")
     keys = ("name", "samples", "families", "metals", "censored", "largest_gamma_error_mj_m2")
-    _print_rows(headings, [[_cell(row[key]) for key in keys] for row in rows])
+    print_rows(headings, [[_cell(row[key]) for key in keys] for row in rows])
     for row in rows:
         reasons = Counter(str(reason).split(":")[0] for reason in row["omitted"].values())
         named = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
@@ -311,7 +319,7 @@ def _print_summary(rows: Sequence[SummaryRow], *, as_json: bool) -> None:
         return
     titles, columns = COLUMNS[:TITLE_COLUMNS], COLUMNS[TITLE_COLUMNS:]
     for title, found in groupby(rows, key=lambda row: ", ".join(text(row) for _, text in titles)):
-        _print_rows([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], title)
+        print_rows([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], title)
 
 
 def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
@@ -332,7 +340,7 @@ def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     headings = ("data set", "model", "families", "median factor, by seed")
-    _print_rows(
+    print_rows(
         headings,
         [
             [str(row["dataset"]), str(row["model"]), str(row["families"]), "  ".join(f"{f:.2f}" for f in factors)]
@@ -342,7 +350,7 @@ def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
     )
 
 
-def _print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Aligned columns on as many characters as they need: in a box they would be cut to the width of the terminal."""
     cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
@@ -351,3 +359,7 @@ def _print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: s
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print()
+
+
+app.command()(train)
+app.command()(combine)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from glideflow.config.base import Section
+from glideflow.config.network import EnsembleSettings
 
 Protocol = Literal["reference", "series", "paper", "size_s"]
 Source = Literal["EAM/MEAM", "machine-learned", "other"]
@@ -22,6 +23,8 @@ ModelName = Literal[
     "classical_pn_fit",
     "semidiscrete_pn",
     "semidiscrete_pn_fit",
+    "paper",
+    "compact",
 ]
 
 
@@ -87,3 +90,5 @@ class TransferSettings(Section):
     """Which samples a data set has."""
     validation: TransferValidationSettings = TransferValidationSettings()
     """How models are validated."""
+    networks: EnsembleSettings = EnsembleSettings()
+    """Ensembles of networks: the models ``paper`` and ``compact``, and ``glideflow transfer train``."""

@@ -100,7 +100,7 @@ class NetworkRegressor:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     members: int = DEFAULT_MEMBERS
     floor_mpa: float = FLOOR_MPA
-    progress: Progress = silent
+    progress: Progress = field(default=silent, repr=False, compare=False)
 
     @property
     def name(self) -> str:

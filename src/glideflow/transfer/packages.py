@@ -19,6 +19,18 @@ def refuse_without_sklearn() -> None:
         )
 
 
+def refuse_without_torch() -> None:
+    """Raise a DependencyError where PyTorch or safetensors is not installed."""
+    missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DependencyError(
+            f"networks need the package {' and '.join(missing)}",
+            expected="PyTorch 2.13, its CPU build is enough, and safetensors",
+            next_step="make setup TORCH=cpu, or, with an index of PyTorch's CPU builds, "
+            'pip install "glideflow[transfer]"',
+        )
+
+
 @contextmanager
 def single_thread() -> Iterator[None]:
     """Keep linear algebra on one thread, where that can be asked for.

@@ -6,6 +6,9 @@ from glideflow.config.transfer import TransferSettings
 from glideflow.errors import ConfigurationError
 from glideflow.transfer.baselines import BASELINES, baseline
 from glideflow.transfer.models import Regressor
+from glideflow.transfer.packages import refuse_without_torch
+
+NETWORKS = ("paper", "compact")
 
 
 def regressor(name: str, settings: TransferSettings) -> Regressor:
@@ -17,11 +20,27 @@ def regressor(name: str, settings: TransferSettings) -> Regressor:
 
     Raises:
         ConfigurationError: there is no such model.
+        DependencyError: it is a network, and PyTorch is not installed.
     """
     if name in BASELINES:
         return baseline(name, settings.floor_mpa)
+    if name in NETWORKS:
+        return _network(name, settings)
     raise ConfigurationError(
         f"the model {name!r} is unknown",
-        expected=f"one of {', '.join(BASELINES)}",
+        expected=f"one of {', '.join((*BASELINES, *NETWORKS))}",
         next_step="correct --model, or transfer.validation.models of the configuration",
+    )
+
+
+def _network(name: str, settings: TransferSettings) -> Regressor:
+    refuse_without_torch()
+    from glideflow.transfer.ensemble import NetworkRegressor
+
+    wanted = settings.networks
+    return NetworkRegressor(
+        network=wanted.network.model_copy(update={"architecture": name}),
+        training=wanted.training,
+        members=wanted.members,
+        floor_mpa=settings.floor_mpa,
     )
