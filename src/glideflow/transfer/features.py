@@ -44,7 +44,8 @@ class Landmarks:
     Attributes:
         fault_mj_m2: (n,) lowest γ halfway along b, on the line across it within a quarter of the period: the intrinsic
             fault on {111} of fcc, b/2 or near it elsewhere.
-        barrier_mj_m2: (n,) maximum on the straight path from the perfect crystal to that fault: the unstable fault.
+        barrier_mj_m2: (n,) maximum on the two straight lines from the perfect crystal to that fault and on to the next
+            lattice point: the unstable fault.
         line_mj_m2: (n,) maximum straight along b.
         maximum_mj_m2: (n,) maximum of the image.
         slope_gpa: (n,) largest slope of γ along b: what the plane as a whole resists.
@@ -131,9 +132,13 @@ def _named(dataset: TransferDataset) -> list[tuple[str, FloatArray]]:
 
 
 def _barrier(image: FloatArray, side: float) -> float:
-    """Maximum of (k, l) γ on the straight path from 0 to (1/2, side) of the period."""
-    share = np.linspace(0, 1, _LINE_POINTS // 2)
-    first, second = kernel(image.shape[0], share / 2), kernel(image.shape[1], share * side)
+    """Maximum of (k, l) γ on the way from 0 to (1/2, side) and on to (1, 0) of the period.
+
+    Both halves count: where the fault lies on either side of b at equal energy, they are different, and it would
+    depend on rounding which is the first.
+    """
+    along = np.linspace(0, 1, _LINE_POINTS + 1)
+    first, second = kernel(image.shape[0], along), kernel(image.shape[1], side * (1 - np.abs(2 * along - 1)))
     return float(((first @ image) * second).sum(axis=1).max())
 
 
