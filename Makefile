@@ -51,6 +51,10 @@ run: setup system ## Compute a tier: lattice, elastic, γ surface, Peierls stres
 	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS)
 	@glideflow config results $(call quoted,$(CONFIG))
 
+.PHONY: run-site
+run-site: setup ## The site of the strength library that ships with the package, in results/site (seconds)
+	glideflow library site --output results/site
+
 .PHONY: run-library
 run-library: ## The whole quick tier of the library branch (all of `make run`, as long as there is one branch)
 	@$(MAKE) run CONFIG=config/config.yaml

@@ -25,8 +25,10 @@ rule report:
         code=rule_code("report"),
         settings=settings_digest(SETTINGS, "report"),
         config=configuration_in_force,
+        site=SITE_FILE,
     shell:
-        "glideflow report --config {params.config:q} --library {input.library:q} --output {output:q} 2> {log:q}"
+        "glideflow report --config {params.config:q} --library {input.library:q} --site {params.site:q}"
+        " --output {output:q} 2> {log:q}"
 
 
 rule site:

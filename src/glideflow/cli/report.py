@@ -14,6 +14,9 @@ def report(
     library: Annotated[Path, typer.Option("--library", help="HDF5 file of the library.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
     config: ConfigOption = None,
+    site: Annotated[
+        str, typer.Option(help="Link to the site of the same library, as seen from the page, e.g. site/index.html.")
+    ] = "",
 ) -> None:
     """Write tables, figures, failures and provenance of a library as one page that opens without a network.
 
@@ -29,5 +32,5 @@ def report(
     content = read_record(library, Library)
     if config is not None:
         content = dataclasses.replace(content, name=load_settings(config).name)
-    write_report(content, output)
+    write_report(content, output, site)
     print(output)
