@@ -105,6 +105,19 @@ format: setup ## Format Python and Snakemake files, sort imports, apply safe fix
 bench: setup ## Measure against the naive way and against peers
 	@shopt -s nullglob; for script in benchmarks/bench_*.py; do echo "== $$script"; python "$$script"; done
 
+.PHONY: transfer-table
+transfer-table: setup ## Validate every baseline on the shipped library, and write the tables of docs/transfer.md
+	glideflow transfer dataset --output work/transfer-table/data > /dev/null
+	@for group in fcc bcc hcp joint; do \
+		glideflow transfer validate --dataset work/transfer-table/data/$$group.h5 --work work/transfer-table \
+			--output work/transfer-table/$$group.validation.h5 > /dev/null; \
+		glideflow transfer validate --dataset work/transfer-table/data/$$group.h5 --work work/transfer-table --permuted \
+			--split family --output work/transfer-table/$$group.control.h5 > /dev/null; \
+		glideflow transfer curve --dataset work/transfer-table/data/$$group.h5 \
+			--output work/transfer-table/$$group.curves.h5 > /dev/null; \
+	done
+	python scripts/transfer_table.py work/transfer-table docs/transfer.md
+
 .PHONY: schema
 schema: setup ## Write config/schema.json from the configuration models
 	glideflow config schema > config/schema.json

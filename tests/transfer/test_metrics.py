@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from glideflow.transfer.dataset import Target
-from glideflow.transfer.metrics import LEVELS, coverage, errors_log10, score
+from glideflow.transfer.metrics import LEVELS, coverage, errors_log10, median_factor_interval, score
 
 
 def target(values_mpa: list[float], censored: list[bool] | None = None, floor_mpa: float = 0.1) -> Target:
@@ -82,3 +82,20 @@ def test_a_censored_target_is_inside_if_anything_below_it_is() -> None:
     levels = np.array([0.6827])
     inside = coverage(np.log10([0.01, 1.5, 30.0]), np.full(3, 0.3), truth, levels)
     assert inside[0] == pytest.approx(2 / 3)
+
+
+def test_the_interval_of_the_median_is_that_of_order_statistics() -> None:
+    """For independent samples the median of n lies between order statistics with binomial probability."""
+    from scipy.stats import binom
+
+    errors = np.sort(np.abs(np.random.default_rng(3).normal(size=201)))
+    low, high = median_factor_interval(errors, [str(k) for k in range(201)], draws=4000)
+    ranks = binom.ppf([0.05, 0.95], 201, 0.5).astype(int)
+    np.testing.assert_allclose(np.log10([low, high]), errors[ranks], rtol=0.05)
+
+
+def test_relatives_count_once_for_the_interval() -> None:
+    errors = np.abs(np.random.default_rng(3).normal(size=40))
+    alone = median_factor_interval(errors, [str(k) for k in range(40)])
+    copied = median_factor_interval(np.repeat(errors, 5), [str(k) for k in range(40) for _ in range(5)])
+    assert copied == pytest.approx(alone, rel=1e-12)

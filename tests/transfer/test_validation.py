@@ -126,6 +126,7 @@ def test_seeds_count_only_where_something_is_random(invented: Invented) -> None:
     (row,) = summarise([drawn])
     assert row.seeds == 2
     assert row.median_factor_deviation is not None
+    assert row.median_factor_low <= drawn.scores()[0].median_factor <= row.median_factor_high
 
 
 def test_learning_curves_fall(invented: Invented) -> None:

@@ -273,9 +273,14 @@ def _print_datasets(made: Sequence[TransferDataset], floor_mpa: float, as_json: 
     keys = ("name", "samples", "families", "metals", "censored", "largest_gamma_error_mj_m2")
     print_rows(headings, [[_cell(row[key]) for key in keys] for row in rows])
     for row in rows:
-        reasons = Counter(str(reason).split(":")[0] for reason in row["omitted"].values())
+        reasons = Counter(_in_short(reason) for reason in row["omitted"].values())
         named = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         print(printable(f"left out of {row['name']}: {named or 'nothing'}"), file=sys.stderr)
+
+
+def _in_short(reason: str) -> str:
+    """A reason without what differs from potential to potential; --json gives it in full."""
+    return reason.split(":")[0].split(" of ")[0]
 
 
 def _described(made: TransferDataset, floor_mpa: float) -> dict[str, Any]:

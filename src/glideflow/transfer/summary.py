@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from glideflow.transfer.metrics import Scores
+import numpy as np
+
+from glideflow.transfer.metrics import Scores, median_factor_interval
 from glideflow.transfer.validation import ValidationRecord
 
 
@@ -26,6 +28,8 @@ class SummaryRow:
         seeds: runs.
         median_factor: median factor error.
         median_factor_deviation: standard deviation over the seeds; None for one run.
+        median_factor_low: lower end of the 90 % interval that so few families leave, by the bootstrap (first seed).
+        median_factor_high: its upper end.
         p90_factor: 90th percentile of the factor error.
         bias_factor: median of predicted over true.
         rmse_log10: root mean square error of log₁₀.
@@ -48,6 +52,8 @@ class SummaryRow:
     seeds: int
     median_factor: float
     median_factor_deviation: float | None
+    median_factor_low: float
+    median_factor_high: float
     p90_factor: float
     bias_factor: float
     rmse_log10: float
@@ -65,6 +71,7 @@ COLUMNS: tuple[tuple[str, Callable[[SummaryRow], str]], ...] = (
     ("model", lambda row: row.model + (f" ({row.control})" if row.control else "")),
     ("n", lambda row: str(row.samples)),
     ("factor", lambda row: _with_deviation(row.median_factor, row.median_factor_deviation)),
+    ("known to", lambda row: f"{row.median_factor_low:.1f}-{row.median_factor_high:.1f}"),
     ("90 %", lambda row: f"{row.p90_factor:.1f}"),
     ("bias", lambda row: f"{row.bias_factor:.2f}"),
     ("R²", lambda row: f"{row.r2_log10:.2f}"),
@@ -75,9 +82,10 @@ COLUMNS: tuple[tuple[str, Callable[[SummaryRow], str]], ...] = (
 )
 """Headings of the table, and what stands below them.
 
-``factor``, ``90 %`` and ``bias``: median and 90th percentile of the factor by which predictions err, and the median of
-predicted over true; ``R²`` of the logarithm; ``rank``, Spearman's correlation; ``MPa``, median error; ``in 68 %`` and
-``in 90 %``, share of the targets inside these intervals.
+``factor``: median of the factor by which predictions err, ± what seeds differ by; ``known to``: its 90 % interval by
+the bootstrap over families; ``90 %``: 90th percentile of the factor; ``bias``: median of predicted over true; ``R²``
+of the logarithm; ``rank``: Spearman's correlation; ``MPa``: median error; ``in 68 %`` and ``in 90 %``: share of the
+targets inside these intervals.
 """
 TITLE_COLUMNS = 2
 """How many of them say what a group of rows is about."""
@@ -108,7 +116,9 @@ def markdown(rows: Sequence[SummaryRow]) -> str:
 def _row(record: ValidationRecord, structure: str) -> SummaryRow:
     scores = record.scores(structure)
     factors = [each.median_factor for each in scores]
-    chosen = [f for f, own in zip(record.families, record.structures, strict=True) if structure in ("", own)]
+    chosen = np.array([structure in ("", own) for own in record.structures], dtype=bool)
+    families = [record.families[int(index)] for index in np.flatnonzero(chosen)]
+    low, high = median_factor_interval(record.errors_log10(0)[chosen], families)
     return SummaryRow(
         dataset=record.dataset,
         structure=structure,
@@ -117,10 +127,12 @@ def _row(record: ValidationRecord, structure: str) -> SummaryRow:
         control=record.control,
         samples=scores[0].samples,
         censored=scores[0].censored,
-        families=len(set(chosen)),
+        families=len(set(families)),
         seeds=len(scores),
         median_factor=statistics.fmean(factors),
         median_factor_deviation=statistics.stdev(factors) if len(factors) > 1 else None,
+        median_factor_low=low,
+        median_factor_high=high,
         p90_factor=_mean(scores, lambda each: each.p90_factor),
         bias_factor=_mean(scores, lambda each: each.bias_factor),
         rmse_log10=_mean(scores, lambda each: each.rmse_log10),

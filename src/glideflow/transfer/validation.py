@@ -20,7 +20,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.progress import Progress, silent
 from glideflow.storage import record
 from glideflow.transfer.dataset import FLOOR_MPA, Target, TransferDataset, content_sha256, target_log10
-from glideflow.transfer.metrics import Scores, score
+from glideflow.transfer.metrics import Scores, errors_log10, score
 from glideflow.transfer.models import Prediction, Regressor
 from glideflow.transfer.packages import single_thread
 from glideflow.transfer.splits import (
@@ -110,6 +110,10 @@ class ValidationRecord:
     def target(self) -> Target:
         """The targets."""
         return Target(log10_mpa=self.target_log10_mpa, censored=self.censored, floor_mpa=self.floor_mpa)
+
+    def errors_log10(self, run: int) -> FloatArray:
+        """(n,) errors of a run by the rule for censored samples."""
+        return errors_log10(self.runs[run].log10_mpa, self.target)
 
     def scores(self, structure: str = "") -> tuple[Scores, ...]:
         """Scores of each run, over all samples or those of one structure."""
