@@ -94,8 +94,27 @@ def test_members_of_other_data_are_not_combined(command: Command, data: Path) ->
     assert isinstance(twice.exception, PropertyError)
 
 
+def test_an_ensemble_is_calibrated_on_a_validation_of_its_recipe(command: Command, data: Path) -> None:
+    two = options(members="2")
+    command("train", "--dataset", data, "-o", "fcc.safetensors", *two)
+    validated = ["--dataset", data, "--split", "family", "--folds", "2", "--seed", "0", *two]
+    assert command("validate", *validated, "--model", "compact", "-o", "validation.h5").exit_code == 0
+    result = command("calibrate", "fcc.safetensors", "validation.h5", "--json")
+    assert result.exit_code == 0, result.output
+    ensemble, card = read_ensemble(Path("fcc.safetensors"))
+    assert ensemble.calibration is not None
+    assert json.loads(result.stdout)["residuals"] == ensemble.calibration.residuals == 10
+    assert card.split == "2 folds by family"
+    assert card.metrics["samples"] == 10
+    assert card.metrics["median_factor"] > 1
+    command("validate", *validated, "--model", "metal_median", "-o", "other.h5")
+    refused = command("calibrate", "fcc.safetensors", "other.h5")
+    assert isinstance(refused.exception, PropertyError)
+    assert "metal_median" in str(refused.exception)
+
+
 def test_a_terminated_training_goes_on_to_the_same_result(command: Command, data: Path, tmp_path: Path) -> None:
-    long = ["--dataset", data, "--member", 0, *options(training__epochs="150", training__patience="150")]
+    long = ["--dataset", data, "--member", 0, *options(training__epochs="30", training__patience="30")]
     command("train", *long, "-o", "whole.safetensors")
     each = [*long, "--set", "transfer.networks.training.checkpoint_interval_s=0", "--work", "work"]
     child = subprocess.Popen(

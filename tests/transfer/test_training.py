@@ -53,14 +53,14 @@ def errors(member: TrainedNetwork, data: TrainingData) -> np.ndarray[Any, Any]:
 class TestLearning:
     def test_ten_samples_are_learned_by_heart(self) -> None:
         data = surfaces(10)
-        settings = FAST.model_copy(update={"epochs": 200, "validation_fraction": 0.0})
+        settings = FAST.model_copy(update={"epochs": 140, "validation_fraction": 0.0})
         (member,) = train_networks(data, COMPACT, settings, [1])
         assert np.abs(errors(member, data)).max() < 0.05 * data.log10_mpa.std()
 
     def test_the_papers_network_learns_ten_samples_by_heart(self) -> None:
         data = surfaces(10)
         settings = TrainingSettings(
-            epochs=40,
+            epochs=25,
             validation_fraction=0.0,
             learning_rate=1e-2,
             fine_tuning_learning_rate=1e-3,
@@ -110,7 +110,7 @@ class TestLosses:
         bounds = replace(data, log10_mpa=np.full(12, 3.0), censored=np.arange(12) > 0)
         settings = FAST.model_copy(update={"epochs": 1, "validation_fraction": 0.0})
         low = replace(bounds, log10_mpa=np.where(bounds.censored, 3.0, -1.0))
-        (member,) = train_networks(low, COMPACT, settings.model_copy(update={"epochs": 150}), [1])
+        (member,) = train_networks(low, COMPACT, settings.model_copy(update={"epochs": 100}), [1])
         assert np.abs(errors(member, low)[0]) < 0.2  # the one measured value
         assert errors(member, low)[1:].mean() < -0.3  # bounds do not hold the others up
 
@@ -224,10 +224,10 @@ class TestResuming:
 
     def test_the_papers_network_resumes_too(self, tmp_path: Path) -> None:
         data, file = surfaces(6), tmp_path / "state.safetensors"
-        settings = TrainingSettings(epochs=3, batch_size=3, checkpoint_interval_s=0.0)
+        settings = TrainingSettings(epochs=2, batch_size=5, checkpoint_interval_s=0.0)
         (whole,) = train_networks(data, NetworkSettings(), settings, [1])
         with pytest.raises(Killed):
-            train_networks(data, NetworkSettings(), settings, [1], checkpoint=file, progress=kill_at(3))
+            train_networks(data, NetworkSettings(), settings, [1], checkpoint=file, progress=kill_at(2))
         (resumed,) = train_networks(data, NetworkSettings(), settings, [1], checkpoint=file)
         assert same(whole, resumed)
 

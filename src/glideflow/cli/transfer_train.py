@@ -16,6 +16,7 @@ from glideflow.errors import ConfigurationError, StorageError
 if TYPE_CHECKING:
     from glideflow.config.transfer import TransferSettings
     from glideflow.progress import Progress
+    from glideflow.transfer.artifacts import ModelCard
     from glideflow.transfer.dataset import TransferDataset
     from glideflow.transfer.ensemble import NetworkEnsemble, NetworkRegressor
     from glideflow.transfer.training import TrainedNetwork
@@ -122,6 +123,52 @@ def combine(
     name = f"{cards[0].name.rpartition(' x ')[0]} x {len(ensemble.members)}"
     write_ensemble(output, ensemble, replace(cards[0], name=name, initialised_from=sources))
     _print_members(range(len(ensemble.members)), ensemble, output, as_json=as_json)
+
+
+def calibrate(
+    ensemble: Annotated[Path, typer.Argument(help="Ensemble (*.safetensors) of `train` or `combine`.")],
+    validation: Annotated[
+        Path, typer.Argument(help="Validation (HDF5) of the same model on the same data, by `transfer validate`.")
+    ],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File of the calibrated ensemble. Default: in its place.")
+    ] = None,
+    scaled: Annotated[
+        bool, typer.Option("--scaled", help="Take errors for normally distributed, instead of counting them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an ensemble intervals that hold what they promise, by what a validation found on held-out samples.
+
+    Its card gets the scores of that validation.
+    """
+    from glideflow.storage import read_record
+    from glideflow.transfer.ensemble_files import calibrated_on, read_ensemble, write_ensemble
+    from glideflow.transfer.packages import refuse_without_torch
+    from glideflow.transfer.validation import Validations
+
+    refuse_without_torch()
+    _refuse_other_ending(output or ensemble)
+    records = read_record(validation, Validations).records
+    found, card = calibrated_on(*read_ensemble(ensemble), records, method="scaled" if scaled else "conformal")
+    write_ensemble(output or ensemble, found, card)
+    _print_calibration(found, card, as_json=as_json)
+
+
+def _print_calibration(ensemble: NetworkEnsemble, card: ModelCard, *, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from glideflow.cli.transfer import print_rows
+
+    assert ensemble.calibration is not None
+    content = {"split": card.split, "metrics": dict(card.metrics), **dataclasses.asdict(ensemble.calibration)}
+    if as_json:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    pairs = zip(ensemble.calibration.levels, ensemble.calibration.factors, strict=True)
+    print_rows(("interval", "widths to each side"), [[f"{level:.0%}", f"{factor:.3g}"] for level, factor in pairs])
 
 
 def _refuse_other_ending(output: Path) -> None:

@@ -75,8 +75,8 @@ class TrainingSettings(Section):
     threads: int = Field(default=1, ge=1, le=1024)
     """Threads of PyTorch on the CPU; results are the same to the last bit for the same number of them."""
     batched: bool = False
-    """Whether the members of an ensemble are trained as one network with stacked weights. On a CPU that costs a ResNet
-    a third to a half of its speed, and gains a third with ten members of ``compact``."""
+    """Whether the members of an ensemble are trained as one network with stacked weights. On a CPU this costs a ResNet
+    two thirds of its speed and gains nothing for ``compact`` (`benchmarks/bench_transfer_networks.py`)."""
     checkpoint_interval_s: float = Field(default=30.0, ge=0, le=86_400)
     """Seconds between checkpoints, which are written after an epoch; 0: after each."""
 

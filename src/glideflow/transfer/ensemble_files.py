@@ -5,23 +5,25 @@ This module imports PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glideflow.config.network import NetworkSettings
 from glideflow.crystals.lattices import IntArray
-from glideflow.errors import StorageError
+from glideflow.errors import PropertyError, StorageError
 from glideflow.transfer.artifacts import ModelCard, card_of, parts_of, read_artifact, write_artifact
-from glideflow.transfer.calibration import Calibration
+from glideflow.transfer.calibration import Calibration, calibrate
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.ensemble import NetworkEnsemble
+from glideflow.transfer.models import Prediction
 from glideflow.transfer.network import InputScaling, network_from
 from glideflow.transfer.training import TrainedNetwork
+from glideflow.transfer.validation import ValidationRecord
 
 _SCALING = "scaling."
 _HISTORY = ("train_loss", "validation_loss")
@@ -95,6 +97,46 @@ def read_ensemble(path: Path) -> tuple[NetworkEnsemble, ModelCard]:
             next_step="get both files again",
         ) from error
     return NetworkEnsemble(members=tuple(members), calibration=calibration), card
+
+
+def calibrated_on(
+    ensemble: NetworkEnsemble,
+    card: ModelCard,
+    records: Sequence[ValidationRecord],
+    *,
+    method: Literal["scaled", "conformal"] = "conformal",
+) -> tuple[NetworkEnsemble, ModelCard]:
+    """Calibrate an ensemble with the held-out predictions of its own recipe, and note their scores in its card.
+
+    Of several seeds the first is taken: residuals of the same samples are no further residuals.
+
+    Args:
+        ensemble: the networks, trained on all samples.
+        card: theirs.
+        records: validations; that by family of the same model on the same samples is used.
+        method: see `glideflow.transfer.calibration.calibrate`.
+
+    Raises:
+        PropertyError: there is no such validation, or it has too few samples.
+    """
+    record = _validation_of(card, records)
+    run, scores = record.runs[0], record.scores()[0]
+    prediction = Prediction(log10_mpa=run.log10_mpa, spread_log10=run.spread_log10)
+    metrics = {name: float(value) for name, value in asdict(scores).items() if isinstance(value, int | float)}
+    calibration = calibrate(prediction, record.target, method=method)
+    return ensemble.calibrated(calibration), replace(card, split=record.split, metrics=metrics)
+
+
+def _validation_of(card: ModelCard, records: Sequence[ValidationRecord]) -> ValidationRecord:
+    for record in records:
+        same = (record.model, record.dataset_sha256) == (card.name, card.data_sha256)
+        if same and not record.control and "metal" not in record.split:
+            return record
+    raise PropertyError(
+        f"no validation by family of {card.name!r} on the data that it was trained on",
+        expected=f"one among {', '.join(record.record_name for record in records) or 'no validations'}",
+        next_step="run `glideflow transfer validate --split family` with this model, data set and number of members",
+    )
 
 
 def _arrays(member: TrainedNetwork) -> dict[str, NDArray[np.generic]]:
