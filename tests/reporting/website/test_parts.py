@@ -181,7 +181,10 @@ def test_unknown_files_get_placeholders(library: Library) -> None:
     for style, expected in (
         ("eam/alloy", "pair_coeff * * FILE Cu"),
         ("meam", "pair_coeff * * LIBRARY Cu PARAMETERS Cu"),
-        ("something/new 5.0", "pair_coeff * * FILE Cu"),
+        (
+            "hybrid/overlay zbl 4 4.8 snap",
+            "pair_coeff ARGUMENTS  # as the source says; a line for each part of a hybrid style",
+        ),
     ):
         assert usage(dataclasses.replace(summary, pair_style=style), None).lines[-1] == expected
     network = usage(dataclasses.replace(summary, engine="nep", pair_style=""), None)

@@ -4,6 +4,7 @@ import dataclasses
 import filecmp
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,6 +182,19 @@ def test_the_same_library_gives_the_same_bytes(site: Path, library: Library, tmp
     files = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(again).as_posix() for path in again.rglob("*") if path.is_file())
     assert filecmp.cmpfiles(site, again, files, shallow=False) == (files, [], [])
+
+
+def test_four_hundred_potentials_take_seconds(library: Library, tmp_path: Path) -> None:
+    copies = [
+        dataclasses.replace(entry, potential=dataclasses.replace(entry.potential, id=f"{entry.potential.id}_{copy}"))
+        for copy in range(10)
+        for entry in library.entries
+    ]
+    write_site(dataclasses.replace(library, entries=()), tmp_path / "site")  # what is loaded once
+    start = time.process_time()
+    write_site(dataclasses.replace(library, entries=tuple(copies)), tmp_path / "site")
+    # 20 s for 400, twice as long on a busy machine.
+    assert time.process_time() - start < 2 * 20 * len(copies) / 400
 
 
 def test_an_older_site_is_replaced_as_a_whole(library: Library, tmp_path: Path) -> None:

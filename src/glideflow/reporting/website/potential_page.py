@@ -138,7 +138,7 @@ def stress_text(sample: Sample) -> str:
 
 def _source_remarks(entry: LibraryEntry) -> tuple[str, ...]:
     own = entry.potential
-    status = () if own.source_status == "ok" else (f"its source calls it {own.source_status}",)
+    status = () if own.source_status == "ok" else (f"marked “{own.source_status}” by its source",)
     altered = ("deliberately altered: not meant to describe the element",) if own.fictional else ()
     return (*status, *altered, *own.source_flags)
 

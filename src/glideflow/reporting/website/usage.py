@@ -101,7 +101,8 @@ def usage(summary: PotentialSummary, known: Potential | None) -> Usage:
 
 def _template(summary: PotentialSummary) -> tuple[str, ...]:
     style = summary.pair_style.split()[0] if summary.pair_style.split() else "STYLE"
-    arguments = _ARGUMENTS.get(style, "* * FILE {element}").replace("{element}", summary.element)
+    known = _ARGUMENTS.get(style, "ARGUMENTS  # as the source says; a line for each part of a hybrid style")
+    arguments = known.replace("{element}", summary.element)
     return ("units metal", f"pair_style {summary.pair_style or style}", f"pair_coeff {arguments}")
 
 
