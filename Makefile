@@ -59,6 +59,10 @@ run-site: setup ## The site of the strength library that ships with the package,
 run-library: ## The whole quick tier of the library branch (all of `make run`, as long as there is one branch)
 	@$(MAKE) run CONFIG=config/config.yaml
 
+.PHONY: run-transfer
+run-transfer: setup ## Validate models that predict Peierls stresses, on the shipped library (a minute)
+	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS) -- transfer
+
 .PHONY: plan
 plan: setup ## Say what a tier will take before it runs: jobs, core-hours, wall time, bytes
 	glideflow plan --config $(call quoted,$(CONFIG)) --cores $(CORES)

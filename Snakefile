@@ -19,6 +19,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/takeover.smk"
 include: "workflow/rules/library.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/transfer.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -28,6 +29,7 @@ wildcard_constraints:
     potential=r"[A-Za-z0-9][A-Za-z0-9._+:-]*",
     slip_system=r"[a-z0-9_]+",
     character=r"[a-z]+",
+    group=r"fcc|bcc|hcp|joint",
 
 
 rule all:

@@ -1,0 +1,49 @@
+"""The branch that learns from a library: its jobs, and what brings them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from glideflow.transfer.dataset import read_dataset
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_table": 1}
+SMALL = "transfer={groups: [hcp], validation: {models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}}"
+
+
+def pending(project: Project, *arguments: str) -> dict[str, int]:
+    found = project.pending(*arguments, "--", "transfer")
+    return {rule: count for rule, count in found.items() if rule != "transfer"}
+
+
+def test_the_shipped_library_needs_no_other_job(project: Project) -> None:
+    assert pending(project) == BRANCH
+
+
+def test_the_library_of_the_run_is_computed_first(project: Project) -> None:
+    found = pending(project, "--config", "transfer={library: run, groups: [fcc, joint]}")
+    assert found["library"] == 1
+    assert found["peierls_stress"] == 3
+    assert (found["transfer_dataset"], found["transfer_validation"]) == (2, 2)
+
+
+@pytest.mark.slow  # trains and predicts in five processes
+def test_the_branch_runs_and_changes_bring_back_what_depends_on_them(project: Project) -> None:
+    project.snakemake("--cores", "1", "--configfile", "run.yaml", "--config", SMALL, "--", "transfer")
+    results = project.root / "results/test/transfer"
+    assert len(read_dataset(results / "data/hcp.h5")) >= 8
+    table = (results / "validation.md").read_text(encoding="utf-8")
+    assert table.count("classical_pn_fit") == 3  # by family, by metal, and the control
+    assert pending(project, "--config", SMALL) == {}
+    fewer = SMALL.replace("metal_median, ", "")
+    assert pending(project, "--config", fewer) == {"transfer_validation": 1, "transfer_table": 1}
+    flags = SMALL.replace("groups", "data: {one_per_family: false}, groups")
+    assert pending(project, "--config", flags) == {
+        "transfer_dataset": 1,
+        "transfer_validation": 1,
+        "transfer_table": 1,
+    }

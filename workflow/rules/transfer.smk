@@ -1,0 +1,110 @@
+"""Transfer branch: data sets from a strength library, and what models make of samples that they have not seen.
+
+A target of its own, `snakemake transfer`: a run of the library branch need not wait for it.
+"""
+
+from glideflow.code_digest import code_digest
+
+TRANSFER = f"{RESULTS}/transfer"
+TRANSFER_SETTINGS = SETTINGS.transfer
+
+
+def transfer_library():
+    """The library as an input: none where it comes with the package, which the digest of the code covers."""
+    known = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}
+    return known.get(TRANSFER_SETTINGS.library, TRANSFER_SETTINGS.library)
+
+
+# The command reads a configured file from the configuration by itself.
+LIBRARY_OPTION = "--library {input.library:q} " if TRANSFER_SETTINGS.library == "run" else ""
+
+
+rule transfer_dataset:
+    """Samples of one structure, or of all."""
+    input:
+        library=transfer_library(),
+    output:
+        f"{TRANSFER}/data/{{group}}.h5",
+    log:
+        f"{RESULTS}/logs/transfer_dataset/{{group}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_dataset/{{group}}.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.assembly"),
+        settings=TRANSFER_SETTINGS.data.model_dump_json(),
+        config=configuration_in_force,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "glideflow transfer dataset --group {wildcards.group} --config {params.config:q} "
+        + LIBRARY_OPTION
+        + "--output {params.folder:q} > {log:q} 2>&1"
+
+
+rule transfer_validation:
+    """Every configured model on one data set, its control with permuted stresses, and learning curves."""
+    input:
+        f"{TRANSFER}/data/{{group}}.h5",
+    output:
+        validation=f"{TRANSFER}/{{group}}.validation.h5",
+        control=f"{TRANSFER}/{{group}}.control.h5",
+        curves=f"{TRANSFER}/{{group}}.curves.h5",
+    log:
+        f"{RESULTS}/logs/transfer_validation/{{group}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_validation/{{group}}.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.validation", "glideflow.transfer.regressors"),
+        settings=TRANSFER_SETTINGS.model_dump_json(exclude={"library", "groups", "data"}),
+        config=configuration_in_force,
+        work=lambda wildcards, output: f"{RUN.work}/transfer",
+    shell:
+        "{{"
+        " glideflow transfer validate --dataset {input:q} --config {params.config:q} --work {params.work:q}"
+        " --output {output.validation:q} &&"
+        " glideflow transfer validate --dataset {input:q} --config {params.config:q} --work {params.work:q}"
+        " --permuted --split family --output {output.control:q} &&"
+        " glideflow transfer curve --dataset {input:q} --config {params.config:q} --output {output.curves:q};"
+        " }} > {log:q} 2>&1"
+
+
+rule transfer_table:
+    """Every validation side by side."""
+    input:
+        validations=expand(f"{TRANSFER}/{{group}}.validation.h5", group=TRANSFER_SETTINGS.groups),
+        controls=expand(f"{TRANSFER}/{{group}}.control.h5", group=TRANSFER_SETTINGS.groups),
+    output:
+        report(
+            f"{TRANSFER}/validation.md",
+            caption="../report/transfer.rst",
+            category="Physics transfer",
+            labels={"content": "scores of every model"},
+        ),
+    log:
+        f"{RESULTS}/logs/transfer_table.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_table.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.summary"),
+    shell:
+        "glideflow transfer table {input.validations:q} {input.controls:q} --markdown > {output:q} 2> {log:q}"
+
+
+rule transfer:
+    """The whole branch."""
+    input:
+        rules.transfer_table.output,
