@@ -9,12 +9,10 @@ TRANSFER = f"{RESULTS}/transfer"
 TRANSFER_SETTINGS = SETTINGS.transfer
 
 
-def transfer_library():
-    """The library as an input: none where it comes with the package, which the digest of the code covers."""
-    known = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}
-    return known.get(TRANSFER_SETTINGS.library, TRANSFER_SETTINGS.library)
-
-
+# A library that comes with the package is no input: the digest of the code covers it.
+TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
+    TRANSFER_SETTINGS.library, TRANSFER_SETTINGS.library
+)
 # The command reads a configured file from the configuration by itself.
 LIBRARY_OPTION = "--library {input.library:q} " if TRANSFER_SETTINGS.library == "run" else ""
 
@@ -22,7 +20,7 @@ LIBRARY_OPTION = "--library {input.library:q} " if TRANSFER_SETTINGS.library == 
 rule transfer_dataset:
     """Samples of one structure, or of all."""
     input:
-        library=transfer_library(),
+        library=TRANSFER_LIBRARY,
     output:
         f"{TRANSFER}/data/{{group}}.h5",
     log:
