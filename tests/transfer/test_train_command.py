@@ -113,6 +113,25 @@ def test_an_ensemble_is_calibrated_on_a_validation_of_its_recipe(command: Comman
     assert "metal_median" in str(refused.exception)
 
 
+def test_an_ensemble_is_tuned_to_the_shots_that_are_named(command: Command, data: Path) -> None:
+    command("train", "--dataset", data, "-o", "fcc.safetensors", *options(members="2"))
+    better = samples()
+    write_dataset(Path("better.h5"), better)
+    names = better.potential_ids[:2]
+    shots = [text for name in names for text in ("--shot", name)]
+    arguments = ["fcc.safetensors", "--dataset", "better.h5", "-o", "tuned.safetensors"]
+    result = command("tune", *arguments, *shots, *options(fine_tuning__epochs="2"))
+    assert result.exit_code == 0, result.output
+    tuned, card = read_ensemble(Path("tuned.safetensors"))
+    assert card.potential_ids == names
+    assert card.name == "compact x 2, tuned"
+    assert card.details["tuned_from"]["potential_ids"] == list(better.potential_ids)
+    assert all(member.initialised_from.startswith("fine-tuned from seed") for member in tuned.members)
+    refused = command("tune", *arguments, "--shot", "none")
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "no potential 'none'" in str(refused.exception)
+
+
 def test_a_terminated_training_goes_on_to_the_same_result(command: Command, data: Path, tmp_path: Path) -> None:
     long = ["--dataset", data, "--member", 0, *options(training__epochs="30", training__patience="30")]
     command("train", *long, "-o", "whole.safetensors")

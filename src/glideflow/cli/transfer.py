@@ -12,7 +12,7 @@ import typer
 
 from glideflow.cli.library import LibraryOption
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
-from glideflow.cli.transfer_train import calibrate, combine, train
+from glideflow.cli.transfer_train import calibrate, combine, train, tune
 from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
@@ -369,3 +369,4 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: st
 app.command()(train)
 app.command()(combine)
 app.command()(calibrate)
+app.command()(tune)

@@ -15,6 +15,7 @@ from glideflow.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from glideflow.config.transfer import TransferSettings
+    from glideflow.crystals.lattices import IntArray
     from glideflow.progress import Progress
     from glideflow.transfer.artifacts import ModelCard
     from glideflow.transfer.dataset import TransferDataset
@@ -154,6 +155,60 @@ def calibrate(
     found, card = calibrated_on(*read_ensemble(ensemble), records, method="scaled" if scaled else "conformal")
     write_ensemble(output or ensemble, found, card)
     _print_calibration(found, card, as_json=as_json)
+
+
+def tune(
+    ensemble: Annotated[Path, typer.Argument(help="Ensemble (*.safetensors) of `train` or `combine`.")],
+    *,
+    output: EnsembleOption,
+    dataset: Annotated[
+        Path, typer.Option("--dataset", help="Data set (HDF5) of `transfer dataset` with the better samples.")
+    ],
+    shots: Annotated[
+        list[str] | None,
+        typer.Option("--shot", help="Tune to this potential of it. Repeatable. Default: all of them."),
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune a trained ensemble to a few samples of better physics, e.g. of machine-learned potentials.
+
+    How, and which parts keep their weights, is set in transfer.networks.fine_tuning.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.transfer.dataset import read_dataset
+    from glideflow.transfer.ensemble_files import read_ensemble, tuned_card, write_ensemble
+    from glideflow.transfer.packages import refuse_without_torch
+
+    refuse_without_torch()
+    _refuse_other_ending(output)
+    settings = settings_from(config, overrides).transfer.networks.fine_tuning
+    found, card = read_ensemble(ensemble)
+    better = read_dataset(dataset)
+    chosen = _numbers_of(better.potential_ids, shots)
+    with progress_display() as progress:
+        tuned = found.tuned(better, chosen, settings, floor_mpa=card.floor_mpa, progress=progress)
+    write_ensemble(output, tuned, tuned_card(card, tuned, better, chosen, settings))
+    _print_members(range(len(tuned.members)), tuned, output, as_json=as_json)
+
+
+def _numbers_of(known: Sequence[str], wanted: Sequence[str] | None) -> IntArray:
+    """Numbers of the samples with these ids, all without any.
+
+    Raises:
+        ConfigurationError: there is no such sample.
+    """
+    import numpy as np
+
+    unknown = sorted(set(wanted or ()) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"the data set has no potential {unknown[0]!r}",
+            expected=f"some of {', '.join(known)}"[:400],
+            next_step="correct --shot; `glideflow transfer dataset --json` lists the ids",
+        )
+    return np.array([number for number, name in enumerate(known) if wanted is None or name in wanted])
 
 
 def _print_calibration(ensemble: NetworkEnsemble, card: ModelCard, *, as_json: bool) -> None:

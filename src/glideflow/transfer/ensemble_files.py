@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glideflow.config.network import NetworkSettings
+from glideflow.config.network import FineTuningSettings, NetworkSettings
 from glideflow.crystals.lattices import IntArray
 from glideflow.errors import PropertyError, StorageError
 from glideflow.transfer.artifacts import ModelCard, card_of, parts_of, read_artifact, write_artifact
@@ -50,6 +50,27 @@ def ensemble_card(
         split=split,
         metrics=metrics,
     )
+
+
+def tuned_card(
+    base: ModelCard,
+    ensemble: NetworkEnsemble,
+    dataset: TransferDataset,
+    shots: IntArray,
+    settings: FineTuningSettings,
+) -> ModelCard:
+    """The card of an ensemble that was tuned to a few samples: theirs, with what it learned from before.
+
+    Args:
+        base: card of the ensemble before.
+        ensemble: after.
+        dataset: the better samples.
+        shots: (m,) those that it was tuned to.
+        settings: how.
+    """
+    card = ensemble_card(ensemble, dataset, shots, name=f"{base.name}, tuned", floor_mpa=base.floor_mpa)
+    before = {"name": base.name, "data_sha256": base.data_sha256, "potential_ids": list(base.potential_ids)}
+    return replace(card, details={"tuned_from": before, "training": settings.model_dump(mode="json")})
 
 
 def write_ensemble(path: Path, ensemble: NetworkEnsemble, card: ModelCard) -> None:
