@@ -24,6 +24,7 @@ WRITERS: dict[str, list[str]] = {
     "merge": ["library", "merge", "lattice.h5", "-c", "tiny.yaml", "-o", "OUT/x.h5"],
     "table": ["library", "merge", "lattice.h5", "-c", "tiny.yaml", "-o", "x.h5", "--csv", "OUT/x.csv"],
     "report": ["report", "--library", "library.h5", "-o", "OUT/x.html"],
+    "site": ["library", "site", "--library", "library.h5", "-o", "OUT/site"],
 }
 """Commands that write into the folder that stands where ``OUT`` does."""
 

@@ -187,7 +187,7 @@ def test_the_same_library_gives_the_same_bytes(site: Path, library: Library, tmp
 def test_four_hundred_potentials_take_seconds(library: Library, tmp_path: Path) -> None:
     copies = [
         dataclasses.replace(entry, potential=dataclasses.replace(entry.potential, id=f"{entry.potential.id}_{copy}"))
-        for copy in range(10)
+        for copy in range(6)
         for entry in library.entries
     ]
     write_site(dataclasses.replace(library, entries=()), tmp_path / "site")  # what is loaded once
@@ -227,6 +227,33 @@ def test_a_full_disk_leaves_the_old_site(library: Library, tmp_path: Path, monke
         write_site(library, folder)
     assert (folder / MARKER).is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_the_old_site_comes_back_if_the_new_one_cannot_be_put_in_its_place(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_site(dataclasses.replace(library, entries=()), tmp_path / "site").parent
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if self.name.endswith(".new"):
+            raise OSError(13, os.strerror(13))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    with pytest.raises(StorageError, match="Permission denied"):
+        write_site(dataclasses.replace(library, entries=library.entries[:1]), folder)
+    assert not (folder / "potentials").exists()
+    assert (folder / MARKER).is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_link_to_a_folder_stays_a_link(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "site").symlink_to("elsewhere")
+    write_site(dataclasses.replace(library, entries=()), tmp_path / "site")
+    assert (tmp_path / "site").is_symlink()
+    assert (tmp_path / "elsewhere" / "index.html").is_file()
 
 
 def test_the_command_prints_the_page_to_open(site: Path, tmp_path: Path, library: Library) -> None:

@@ -51,6 +51,7 @@ def _metal(pair: Pair) -> Metal:
 
 
 def _points(own: list[Pair], name: str, look: style.Look, *, is_open: bool) -> go.Scatter:
+    own = sorted(own, key=lambda pair: pair.is_upper_bound)  # the legend shows the first symbol
     symbols = ["triangle-left" if pair.is_upper_bound else look.symbol for pair in own]
     return go.Scatter(
         x=[max(pair.atomistic_mpa, _LOWEST_MPA) for pair in own],

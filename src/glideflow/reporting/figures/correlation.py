@@ -108,6 +108,7 @@ def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _points(own: Sequence[Sample], metal: Metal, look: style.Look, quantity: Quantity) -> go.Scatter:
+    own = sorted(own, key=_is_bound)  # the legend shows the first symbol
     stresses = [sample.value(STRESS) or 0.0 for sample in own]
     bounds = [_is_bound(sample) for sample in own]
     errors = [0.0 if bound else _error(sample) for sample, bound in zip(own, bounds, strict=True)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,17 +59,15 @@ def write_site(library: Library, folder: Path, potentials: Mapping[str, Potentia
     Raises:
         StorageError: the folder cannot be written, or holds something else.
     """
-    _refuse_foreign(folder)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    place = folder.resolve()
+    _refuse_foreign(place)
+    building = place.with_name(f".{place.name}.{os.getpid()}.new")
     try:
         for path, text in site_files(library, potentials or {}):
             _write(building / path, text)
         write_table(library, building / TABLE)
         write_record(building / LIBRARY, library, layout="columns")
-        if folder.exists():
-            folder.replace(old)
-        building.replace(folder)
+        _put_in_place(building, place)
     except OSError as error:
         raise StorageError(
             f"cannot write {folder}: {error.strerror or error}",
@@ -78,10 +75,23 @@ def write_site(library: Library, folder: Path, potentials: Mapping[str, Potentia
             next_step="mend the permissions or free some space, then run the step again",
         ) from error
     finally:
-        with suppress(OSError):
-            shutil.rmtree(building, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
     return folder / INDEX
+
+
+def _put_in_place(building: Path, place: Path) -> None:
+    """Put a finished folder where another one may stand, which stays if that fails."""
+    if not place.exists():
+        building.replace(place)
+        return
+    old = place.with_name(f".{place.name}.{os.getpid()}.old")
+    place.replace(old)
+    try:
+        building.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:
