@@ -11,6 +11,7 @@ from glideflow.config.network import FineTuningSettings, NetworkSettings, Traini
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.errors import PropertyError
 from glideflow.transfer.assembly import group_dataset
+from glideflow.transfer.augmentation import layer_groups, transformed_images
 from glideflow.transfer.calibration import calibrate
 from glideflow.transfer.dataset import TransferDataset, target_log10
 from glideflow.transfer.ensemble import NetworkEnsemble, NetworkRegressor, combined, member_seeds
@@ -111,6 +112,19 @@ class TestEquivalentImages:
             stayed = plain(gamma, np.array([0]), np.random.default_rng(seed))
             assert np.array_equal(np.sort(moved.ravel()), np.sort(stayed.ravel()))
             assert np.abs(moved[0, :, 1:] - moved[0, :, :-1]).max() <= np.abs(np.diff(gamma, axis=2)).max() * 1.05
+
+
+def test_predictions_do_not_change_under_the_symmetry_of_the_layer(
+    dataset: TransferDataset, ensemble: NetworkEnsemble
+) -> None:
+    """Operations of the layer group leave γ as it is, so that what changes is the noise of γ and its interpolation."""
+    every = np.arange(len(dataset))
+    expected = ensemble.predict(dataset, every).log10_mpa
+    (group,) = layer_groups(dataset).values()
+    for operation in group:
+        images = transformed_images(dataset.gamma_mj_m2, dataset.cell_angstrom, operation)
+        found = ensemble.predict(replace(dataset, gamma_mj_m2=images), every).log10_mpa
+        assert found == pytest.approx(expected, abs=1e-4)
 
 
 class TestTuning:
