@@ -40,10 +40,12 @@ def chromium() -> str:
     return found
 
 
-def opened(chromium: str, address: str, profile: Path, budget_s: int, height: int = 9000) -> tuple[str, list[str]]:
+def opened(
+    chromium: str, address: str, profile: Path, budget_s: int, height: int = 9000, *options: str
+) -> tuple[str, list[str]]:
     """The page after its scripts, and what was written to the console, errors and refusals among it."""
     further = [f"--window-size=1400,{height}", f"--virtual-time-budget={1000 * budget_s}", f"--user-data-dir={profile}"]
-    command = [chromium, *OPTIONS, *further, "--dump-dom", address]
+    command = [chromium, *OPTIONS, *options, *further, "--dump-dom", address]
     run = subprocess.run(command, capture_output=True, text=True, timeout=400, check=True)
     return run.stdout, CONSOLE.findall(run.stderr)
 
@@ -90,6 +92,45 @@ def test_every_page_opens_without_errors(
     (tmp_path / "all.html").write_text(f"<body>{frames}", encoding="utf-8")
     _, console = opened(chromium, (tmp_path / "all.html").as_uri(), tmp_path / "profile", 60, 1600 * len(addresses))
     assert console == []
+
+
+HAND = """
+<body><iframe id="site" src="INDEX" style="width:1300px;height:900px"></iframe><pre id="seen"></pre><script>
+const frame = document.getElementById("site");
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const at = () => frame.contentWindow.location.hash + " " + page.querySelector("output").textContent;
+  const seen = [at()];
+  const search = page.querySelector("[name=q]");
+  search.value = "Fe_";
+  search.dispatchEvent(new Event("input", { bubbles: true }));
+  seen.push(at());
+  page.querySelectorAll("thead button")[6].click();
+  page.querySelectorAll("thead button")[6].click();
+  seen.push(at());
+  page.querySelector("button[type=reset]").click();
+  setTimeout(() => {
+    seen.push(at());
+    document.getElementById("seen").textContent = seen.join("\\n");
+  }, 100);
+};
+</script>
+"""
+
+
+@pytest.mark.slow
+def test_what_a_reader_does_is_kept_in_the_address(chromium: str, read: Read, site: Path, tmp_path: Path) -> None:
+    hand = tmp_path / "hand.html"
+    hand.write_text(HAND.replace("INDEX", (site / "index.html").as_uri()), encoding="utf-8")
+    text, console = opened(chromium, hand.as_uri(), tmp_path / "profile", 20, 1000, "--allow-file-access-from-files")
+    assert console == []
+    seen = text.partition('id="seen">')[2].partition("<")[0].splitlines()
+    assert seen == [
+        " 5 potentials",
+        "#q=Fe_ 1 of 5 potentials",
+        "#q=Fe_&amp;sort=-6 1 of 5 potentials",
+        "#sort=-6 5 potentials",
+    ]
 
 
 @pytest.mark.slow
