@@ -11,7 +11,8 @@ from glideflow.transfer.dataset import read_dataset
 if TYPE_CHECKING:
     from conftest import Project
 
-BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_table": 1}
+JOINED = {"transfer_table": 1, "transfer_report": 1}
+BRANCH = {"transfer_dataset": 4, "transfer_validation": 4} | JOINED
 SMALL = "transfer={groups: [hcp], validation: {models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}}"
 
 
@@ -38,12 +39,9 @@ def test_the_branch_runs_and_changes_bring_back_what_depends_on_them(project: Pr
     assert len(read_dataset(results / "data/hcp.h5")) >= 8
     table = (results / "validation.md").read_text(encoding="utf-8")
     assert table.count("classical_pn_fit") == 3  # by family, by metal, and the control
+    assert "classical_pn_fit" in (results / "validation.html").read_text(encoding="utf-8")
     assert pending(project, "--config", SMALL) == {}
     fewer = SMALL.replace("metal_median, ", "")
-    assert pending(project, "--config", fewer) == {"transfer_validation": 1, "transfer_table": 1}
+    assert pending(project, "--config", fewer) == {"transfer_validation": 1} | JOINED
     flags = SMALL.replace("groups", "data: {one_per_family: false}, groups")
-    assert pending(project, "--config", flags) == {
-        "transfer_dataset": 1,
-        "transfer_validation": 1,
-        "transfer_table": 1,
-    }
+    assert pending(project, "--config", flags) == {"transfer_dataset": 1, "transfer_validation": 1} | JOINED

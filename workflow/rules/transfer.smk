@@ -102,7 +102,38 @@ rule transfer_table:
         "glideflow transfer table {input.validations:q} {input.controls:q} --markdown > {output:q} 2> {log:q}"
 
 
+rule transfer_report:
+    """The same with figures, as a page that opens without a network."""
+    input:
+        validations=rules.transfer_table.input.validations,
+        controls=rules.transfer_table.input.controls,
+        curves=expand(f"{TRANSFER}/{{group}}.curves.h5", group=TRANSFER_SETTINGS.groups),
+    output:
+        report(
+            f"{TRANSFER}/validation.html",
+            caption="../report/transfer.rst",
+            category="Physics transfer",
+            labels={"content": "figures"},
+        ),
+    log:
+        f"{RESULTS}/logs/transfer_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_report.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.reporting.transfer"),
+        curves=lambda wildcards, input: [f"--curves={file}" for file in input.curves],
+    shell:
+        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule transfer:
     """The whole branch."""
     input:
         rules.transfer_table.output,
+        rules.transfer_report.output,

@@ -213,6 +213,29 @@ def table(
         _print_summary(rows, as_json=as_json)
 
 
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="Validations (HDF5) of `glideflow transfer validate`.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
+    curves: Annotated[
+        list[Path] | None, typer.Option("--curves", help="Learning curves of `glideflow transfer curve`. Repeatable.")
+    ] = None,
+) -> None:
+    """Write validations as one page with tables and figures that opens without a network.
+
+    Figures: factors of error with their intervals, predictions against atomistic
+    values, coverage of the intervals, learning curves.
+    """
+    from glideflow.reporting.transfer import write_validation_page
+    from glideflow.storage import read_record
+    from glideflow.transfer.validation import LearningCurves, Validations
+
+    validations = [read_record(file, Validations) for file in files]
+    write_validation_page(validations, [read_record(file, LearningCurves) for file in curves or ()], output)
+    print(output)
+
+
 def named_samples(
     group: str | None, file: Path | None, settings: TransferSettings, library: Path | None
 ) -> TransferDataset:
