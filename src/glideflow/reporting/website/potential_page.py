@@ -131,9 +131,9 @@ def _slip_system(site: Outline, entry: LibraryEntry) -> str:
 
 
 def stress_text(sample: Sample) -> str:
-    """The best estimate of the Peierls stress with its error and unit, or a dash."""
+    """The best estimate of the Peierls stress with its error and unit, or that there is none."""
     text = value_text(sample, _STRESS)
-    return text if text == MISSING else f"{text} MPa"
+    return "not computed" if text == MISSING else f"{text} MPa"
 
 
 def _source_remarks(entry: LibraryEntry) -> tuple[str, ...]:

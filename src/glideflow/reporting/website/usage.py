@@ -79,7 +79,7 @@ def usage(summary: PotentialSummary, known: Potential | None) -> Usage:
         known: the same with its files, if a source holds it.
     """
     if summary.engine == "nep":
-        name = known.files[0].path.name if known else "nep.txt"
+        name = known.files[0].path.name if known else "FILE"
         lines = ("from calorine.calculators import CPUNEP", f"atoms.calc = CPUNEP({name!r})")
         return Usage(language="Python", lines=lines, is_exact=known is not None)
     if summary.engine != "lammps":
