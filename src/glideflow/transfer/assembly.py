@@ -23,8 +23,7 @@ from glideflow.crystals.slip_systems import SlipSystem, slip_system
 from glideflow.errors import ConfigurationError, GlideflowError
 from glideflow.properties.anisotropic_line import rotated, stiffness_tensor
 from glideflow.properties.elastic import VOIGT
-from glideflow.properties.peierls_nabarro import Continuum, continuum_of
-from glideflow.properties.peierls_nabarro_closed import half_width, joos_duesbery_stress
+from glideflow.properties.peierls_nabarro import continuum_of, peierls_nabarro
 from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
 from glideflow.properties.peierls_paper_results import GLIDED, REFERENCE, SIZE_S, PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
@@ -38,11 +37,12 @@ from glideflow.records import Library, LibraryEntry, StageRecord
 from glideflow.strength_library import SHIPPED, load, select
 from glideflow.transfer.dataset import ELASTIC_NAMES, EMPIRICAL, GRID_POINTS, MACHINE_LEARNED, OTHER, TransferDataset
 from glideflow.transfer.periodic import grid_fractions, resampled, values_at
-from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 
 CLOSED_FORMS = ("sinusoidal", "joos_duesbery")
 MODELS = (*CLOSED_FORMS, "line", "surface", "gradient")
 """Continuum models of a data set, as `glideflow.properties.peierls_nabarro` names them."""
+ModelValues = tuple[float, float, float]
+"""Stress in MPa, width and separation of the partials in Å."""
 STRUCTURES = ("fcc", "bcc", "hcp")
 JOINT = "joint"
 CHARACTER = "edge"
@@ -53,7 +53,6 @@ _PROPERTY_OF_PROTOCOL = {
     "size_s": "peierls_paper",
 }
 _NO_BOUND = {"is_upper_bound": False}
-_LINE_POINTS = 721
 _LEARNED_STYLES = frozenset(
     {"allegro", "mace", "mliap", "mtp", "nep", "pace", "pod", "quip", "snap", "symmetrix", "uf3"}
 )
@@ -249,7 +248,7 @@ def _sample(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSet
         "burgers_angstrom": continuum.burgers_angstrom,
         "plane_spacing_angstrom": continuum.gap_angstrom,
         "node_spacing_angstrom": continuum.spacing_angstrom,
-        **_continuum_models(entry, continuum, system.name),
+        **_continuum_models(entry, system, settings),
     }
 
 
@@ -292,13 +291,15 @@ def _paper_stress(result: PeierlsPaperResult, name: str) -> dict[str, Any]:
     return {"peierls_mpa": cell.peierls_mpa, "peierls_error_mpa": np.nan, "resolution_mpa": np.nan} | _NO_BOUND
 
 
-def _continuum_models(entry: LibraryEntry, continuum: Continuum, system: str) -> dict[str, FloatArray]:
+def _continuum_models(
+    entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSettings
+) -> dict[str, FloatArray]:
     """Stresses, widths and separations of `MODELS`; NaN where one was not computed or has no dislocation."""
-    stage = entry.stage("peierls_nabarro", system, CHARACTER)
+    stage = entry.stage("peierls_nabarro", system.name, CHARACTER)
     result = stage.result if stage is not None else None
     found = result if isinstance(result, PeierlsNabarroResult) else None
     semidiscrete = [_semidiscrete_values(found, model) for model in MODELS[len(CLOSED_FORMS) :]]
-    values = np.array([*_closed_forms(continuum), *semidiscrete])
+    values = np.array([*_closed_forms(entry, system, settings), *semidiscrete])
     values[~np.isfinite(values)] = np.nan
     return {
         "peierls_nabarro_mpa": values[:, 0],
@@ -307,26 +308,19 @@ def _continuum_models(entry: LibraryEntry, continuum: Continuum, system: str) ->
     }
 
 
-def _closed_forms(continuum: Continuum) -> list[tuple[float, float, float]]:
-    """Stress in MPa and width in Å by `CLOSED_FORMS`: the sinusoid of γ's own height, or of its largest slope, along b.
-
-    They cost nothing and need no record of their own; where there is one, its values are the same.
-    """
-    b, factor = continuum.burgers_angstrom, continuum.energy_factor_gpa
-    along = np.linspace(0, b, _LINE_POINTS)[:, None] * [1.0, 0.0]
-    phase, waves = along @ continuum.wavevectors_per_angstrom.T, continuum.wavevectors_per_angstrom[:, 0]
-    values = np.cos(phase) @ continuum.cosine_mj_m2 + np.sin(phase) @ continuum.sine_mj_m2
-    slopes = np.cos(phase) @ (waves * continuum.sine_mj_m2) - np.sin(phase) @ (waves * continuum.cosine_mj_m2)
-    height = values.max() - values[0]
-    if not height > 0:
-        raise _OmittedError("γ has no barrier along the Burgers vector")
-    steepest_gpa = np.array([np.pi * height / b, np.abs(slopes).max()]) / EV_PER_A2_TO_MJ_PER_M2 * EV_PER_A3_TO_GPA
-    widths = half_width(factor, b, steepest_gpa)
-    stresses = joos_duesbery_stress(factor, b, widths, continuum.spacing_angstrom) * 1e3
-    return [(float(stress), float(2 * width), np.nan) for stress, width in zip(stresses, widths, strict=True)]
+def _closed_forms(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSettings) -> list[ModelValues]:
+    """Stress in MPa and width in Å by `CLOSED_FORMS`, which cost nothing and need no record of their own."""
+    needed = (_result(entry, "lattice", LatticeResult), _result(entry, "elastic", ElasticResult))
+    gamma = _result(entry, "gamma_surface", GammaSurfaceResult, system.name)
+    only = settings.model_copy(update={"models": ()})
+    found = peierls_nabarro(*needed, gamma, system, only, character=CHARACTER)
+    return [
+        (found.peierls_sinusoidal_mpa, 2 * found.half_width_sinusoidal_angstrom, np.nan),
+        (found.peierls_joos_duesbery_mpa, 2 * found.half_width_angstrom, np.nan),
+    ]
 
 
-def _semidiscrete_values(result: PeierlsNabarroResult | None, model: str) -> tuple[float, float, float]:
+def _semidiscrete_values(result: PeierlsNabarroResult | None, model: str) -> ModelValues:
     """Stress in MPa, width and separation of the partials in Å."""
     found = None if result is None else result.model(model)
     if found is None:
