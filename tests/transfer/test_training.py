@@ -12,7 +12,7 @@ import torch
 
 from glideflow.config.network import NetworkSettings, TrainingSettings
 from glideflow.crystals.lattices import FloatArray, IntArray
-from glideflow.errors import BusyError, ConvergenceError, PropertyError, StorageError
+from glideflow.errors import BusyError, ConvergenceError, DependencyError, PropertyError, StorageError
 from glideflow.exclusive import Lock, try_lock
 from glideflow.transfer.training import TrainedNetwork, fine_tuned, losses, train_networks
 from glideflow.transfer.training_data import TrainingData, held_out_families
@@ -156,6 +156,42 @@ class TestDeterminism:
         }
         assert moved == {"projection", "head"}
         assert after.initialised_from == "fine-tuned from seed 1, random"
+
+
+@pytest.mark.gpu
+class TestGpu:
+    """pytest -m gpu tests/transfer/test_training.py"""
+
+    @pytest.fixture(autouse=True)
+    def device(self) -> None:
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+    @pytest.mark.parametrize("batched", [False, True])
+    @pytest.mark.parametrize("network", [COMPACT, NetworkSettings()])
+    def test_the_first_epoch_is_that_of_the_cpu(self, network: NetworkSettings, batched: bool) -> None:
+        data = surfaces(12)
+        settings = TrainingSettings(epochs=2, batch_size=12, batched=batched, validation_fraction=0.0)
+        on_gpu = settings.model_copy(update={"device": "cuda"})
+        host, device = (train_networks(data, network, each, [1, 2]) for each in (settings, on_gpu))
+        for one, other in zip(host, device, strict=True):
+            assert other.train_loss == pytest.approx(one.train_loss, rel=1e-2)
+
+    def test_a_resumed_training_agrees_with_the_uninterrupted_one(self, tmp_path: Path) -> None:
+        data, file = surfaces(14), tmp_path / "state.safetensors"
+        settings = EACH_EPOCH.model_copy(update={"device": "cuda"})
+        (whole,) = train_networks(data, COMPACT, settings, [1])
+        with pytest.raises(Killed):
+            train_networks(data, COMPACT, settings, [1], checkpoint=file, progress=kill_at(3))
+        (parts,) = train_networks(data, COMPACT, settings, [1], checkpoint=file)
+        assert parts.train_loss == pytest.approx(whole.train_loss, rel=1e-4)
+
+
+def test_a_missing_gpu_is_told() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(DependencyError, match="set device: cpu"):
+        train_networks(surfaces(4), COMPACT, FAST.model_copy(update={"device": "cuda"}), [1])
 
 
 class TestEarlyStopping:
