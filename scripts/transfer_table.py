@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from glideflow.atomic import write_text
 from glideflow.storage import read_record
 from glideflow.transfer.dataset import TransferDataset, read_dataset, target_log10
@@ -39,7 +41,7 @@ def page_text(folder: Path, page: str) -> str:
 
 
 def _data_sets(folder: Path, groups: Sequence[str]) -> Iterator[str]:
-    yield from ("| data set | samples | censored | metals | left out |", "|---|---|---|---|---|")
+    yield from ("| data set | samples | censored | with a semidiscrete stress | metals | left out |", "|---" * 6 + "|")
     for group in groups:
         yield _line(_described(read_dataset(folder / "data" / f"{group}.h5")))
     yield ""
@@ -49,7 +51,8 @@ def _described(made: TransferDataset) -> list[str]:
     metals = ", ".join(f"{name} {count}" for name, count in sorted(Counter(made.elements).items()))
     reasons = Counter(reason.split(":")[0].split(" of ")[0] for reason in made.omitted_reasons)
     omitted = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.most_common())
-    return [made.name, str(len(made)), str(int(target_log10(made).censored.sum())), metals, omitted]
+    counts = (len(made), target_log10(made).censored.sum(), np.isfinite(made.peierls_nabarro("surface")).sum())
+    return [made.name, *(str(int(count)) for count in counts), metals, omitted]
 
 
 def _group(folder: Path, group: str) -> Iterator[str]:

@@ -292,8 +292,8 @@ def _print_datasets(made: Sequence[TransferDataset], floor_mpa: float, as_json: 
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    headings = ("data set", "samples", "families", "metals", "censored", "γ error (mJ/m²)")
-    keys = ("name", "samples", "families", "metals", "censored", "largest_gamma_error_mj_m2")
+    headings = ("data set", "samples", "families", "metals", "censored", "with semidiscrete", "γ error (mJ/m²)")
+    keys = ("name", "samples", "families", "metals", "censored", "with_semidiscrete", "largest_gamma_error_mj_m2")
     print_rows(headings, [[_cell(row[key]) for key in keys] for row in rows])
     for row in rows:
         reasons = Counter(_in_short(reason) for reason in row["omitted"].values())
@@ -308,6 +308,8 @@ def _in_short(reason: str) -> str:
 
 def _described(made: TransferDataset, floor_mpa: float) -> dict[str, Any]:
     """What a data set holds, and what was left out of it and why."""
+    import numpy as np
+
     from glideflow.transfer.dataset import content_sha256, target_log10
 
     return {
@@ -318,6 +320,7 @@ def _described(made: TransferDataset, floor_mpa: float) -> dict[str, Any]:
         "metals": dict(Counter(made.elements)),
         "sources": dict(Counter(made.sources)),
         "censored": int(target_log10(made, floor_mpa).censored.sum()),
+        "with_semidiscrete": int(np.isfinite(made.peierls_nabarro("surface")).sum()),
         "floor_mpa": floor_mpa,
         "largest_gamma_error_mj_m2": float(made.gamma_error_mj_m2.max()),
         "library": made.library_name,
