@@ -80,6 +80,9 @@ def test_a_sample_without_a_continuum_stress_gets_the_median(invented: Invented)
     dataset = replace(dataset, peierls_nabarro_mpa=stresses)
     found = baseline("semidiscrete_pn").fit(dataset, np.arange(8), 0).predict(dataset, np.array([8]))
     assert found.log10_mpa[0] == pytest.approx(np.median(target_log10(dataset).log10_mpa[:8]))
+    one = replace(dataset, peierls_nabarro_mpa=np.where(np.arange(9)[:, None] == 0, stresses, np.nan))
+    fitted = baseline("semidiscrete_pn_fit").fit(one, np.arange(8), 0)  # one point fits any line
+    assert fitted.predict(one, np.array([8])).spread_log10[0] > 0.3
     none = replace(dataset, peierls_nabarro_mpa=np.full_like(stresses, np.nan))
     assert np.isfinite(
         baseline("semidiscrete_pn_fit").fit(none, np.arange(8), 0).predict(none, np.arange(9)).log10_mpa

@@ -195,9 +195,10 @@ class PeierlsNabarro:
         predicted = self.log10_mpa(part)
         known = np.isfinite(predicted)
         offset, slope = _line(predicted[known], targets[known]) if self.fitted else (0.0, 1.0)
-        errors = offset + slope * predicted[known] - targets[known]
-        spread = float(np.sqrt(np.mean(errors**2))) if known.any() else float(np.std(targets))
-        return FittedPeierlsNabarro(self, offset, slope, float(np.median(targets)), spread)
+        median = float(np.median(targets))
+        errors = np.where(known, offset + slope * np.where(known, predicted, 0.0), median) - targets
+        spread = float(np.sqrt(np.mean(errors**2)))
+        return FittedPeierlsNabarro(self, offset, slope, median, spread)
 
     def log10_mpa(self, dataset: TransferDataset) -> FloatArray:
         """(n,) log₁₀ of the model's stress from the floor upwards; NaN where it has none."""
@@ -213,7 +214,7 @@ class FittedPeierlsNabarro:
         offset: a.
         slope: c.
         median_log10: prediction where the model has no stress.
-        spread_log10: root mean square error of the fit.
+        spread_log10: root mean square error over the training samples, those without a stress included.
     """
 
     recipe: PeierlsNabarro
