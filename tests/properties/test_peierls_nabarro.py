@@ -73,6 +73,11 @@ def gamma_of(settings: SlipSystemSettings, lattice: LatticeResult, height: float
     return gamma_record(settings, layers.period_angstrom, fit)
 
 
+def on_a_grid(fit: FourierSurface, period: np.ndarray, shape: tuple[int, int] = (31, 31)) -> np.ndarray:
+    shares = np.meshgrid(*[np.linspace(0, 1, points) for points in shape], indexing="ij")
+    return fit(np.stack(shares, axis=-1).reshape(-1, 2) * period).reshape(shape)
+
+
 def gamma_record(settings: SlipSystemSettings, period: np.ndarray, fit: FourierSurface) -> GammaSurfaceResult:
     empty = np.zeros((0, 0))
     return GammaSurfaceResult(
@@ -82,7 +87,7 @@ def gamma_record(settings: SlipSystemSettings, period: np.ndarray, fit: FourierS
         period_angstrom=period,
         x_angstrom=np.zeros(0),
         y_angstrom=np.zeros(0),
-        gamma_mj_m2=empty,
+        gamma_mj_m2=on_a_grid(fit, period),
         opening_angstrom=empty,
         gamma_isf_mj_m2=None,
         gamma_usf_mj_m2=0.0,
@@ -193,6 +198,54 @@ def test_stresses_scale_with_lengths() -> None:
     second = peierls_nabarro(large, elastic_of("bcc"), gamma_of(BCC_110, large, 1800.0), system, LINE_ONLY)
     assert second.models[0].width_angstrom == pytest.approx(2 * first.models[0].width_angstrom)
     assert second.models[0].peierls_mpa == pytest.approx(first.models[0].peierls_mpa, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(31, 31), (24, 25)])
+def test_the_waves_of_a_grid_go_through_every_point(shape: tuple[int, int]) -> None:
+    """Of even and of odd numbers of points, smooth or not."""
+    gamma = gamma_of(FCC_111, lattice_of("fcc"))
+    values = np.random.default_rng(3).uniform(0, 900, shape)
+    values[-1], values[:, -1] = values[0], values[:, 0]
+    values[-1, -1] = values[0, 0]
+    waves, cosine, sine = plane_waves(replace(gamma, gamma_mj_m2=values), "grid")
+    shares = np.meshgrid(*[np.linspace(0, 1, points) for points in shape], indexing="ij")
+    phase = np.stack(shares, axis=-1) * gamma.period_angstrom @ waves.T
+    np.testing.assert_allclose(np.cos(phase) @ cosine + np.sin(phase) @ sine, values, atol=1e-9)
+
+
+@pytest.mark.parametrize("settings", [FCC_111, BCC_110, HCP_PRISMATIC], ids=lambda settings: settings.name)
+def test_a_grid_that_resolves_the_fit_gives_the_same_waves(settings: SlipSystemSettings) -> None:
+    gamma = gamma_of(settings, lattice_of(settings.structure))
+    points = np.random.default_rng(0).normal(size=(20, 2)) * 4
+    fitted, gridded = (
+        np.cos(points @ waves.T) @ cosine + np.sin(points @ waves.T) @ sine
+        for waves, cosine, sine in (plane_waves(gamma, source) for source in ("fourier", "grid"))
+    )
+    np.testing.assert_allclose(gridded, fitted, atol=1e-6)
+
+
+def test_the_grid_is_what_the_model_feels_if_so_asked() -> None:
+    smooth = computed(BCC_110, LINE_ONLY)
+    same = computed(BCC_110, LINE_ONLY.model_copy(update={"gamma": "grid"}))
+    assert same.models[0].peierls_mpa == pytest.approx(smooth.models[0].peierls_mpa, rel=1e-4)
+    lattice = lattice_of("bcc")
+    gamma = gamma_of(BCC_110, lattice)
+    along = np.cos(6 * np.pi * np.linspace(0, 1, 31))[:, None]  # a third harmonic, which rows b/3 apart feel
+    rough = replace(gamma, gamma_mj_m2=gamma.gamma_mj_m2 + 20 * (1 - along))
+    stresses = [
+        peierls_nabarro(
+            lattice,
+            elastic_of("bcc"),
+            rough,
+            slip_system(BCC_110),
+            LINE_ONLY.model_copy(update={"gamma": source}),
+        )
+        .models[0]
+        .peierls_mpa
+        for source in ("fourier", "grid")
+    ]
+    assert stresses[0] == pytest.approx(smooth.models[0].peierls_mpa)
+    assert abs(stresses[1] / stresses[0] - 1) > 0.1
 
 
 def test_the_largest_slope_in_megapascal() -> None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
 from glideflow.crystals.layers import LayeredCrystal, cut_plane, layered_crystal
@@ -30,6 +31,8 @@ _COMPONENTS = {"line": 1, "surface": 2, "gradient": 2}
 _LARGEST_DENOMINATOR = 24
 _FEW = 3
 _LOWEST_BARRIER_MJ_M2 = 1e-3
+_NO_WAVE = 1e-9
+"""Of the largest amplitude: what symmetry forbids is rounding."""
 
 
 def peierls_nabarro(
@@ -145,7 +148,7 @@ def continuum_of(
     layers = layered_crystal(lattice.crystal, system)
     axis = _GLIDE_AXIS[character]
     stiffness = rotated(stiffness_tensor(elastic.tensor_gpa), layers.frame.axes)
-    wavevectors, cosine, sine = plane_waves(gamma)
+    wavevectors, cosine, sine = plane_waves(gamma, settings.gamma)
     b, spacing = layers.burgers_vector_angstrom, settings.node_spacing
     glide, normal = np.eye(3)[axis], np.eye(3)[2]
     return Continuum(
@@ -172,24 +175,66 @@ def row_spacing(layers: LayeredCrystal, axis: int) -> float:
     return period / lcm(*(share.limit_denominator(_LARGEST_DENOMINATOR).denominator for share in shares))
 
 
-def plane_waves(gamma: GammaSurfaceResult) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The Fourier representation of a γ surface as single plane waves.
+def plane_waves(gamma: GammaSurfaceResult, source: str = "fourier") -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A γ surface as single plane waves.
+
+    Args:
+        gamma: the γ surface.
+        source: ``fourier``, the Fourier representation of the record, or ``grid``, the trigonometric polynomial of
+            lowest order through every computed point.
 
     Returns:
         (G, 2) wave vectors in 1/Å, none of them the negative of another, and (G,) coefficients of the cosines and of
         the sines in mJ/m².
     """
+    return _grid_waves(gamma) if source == "grid" else _fitted_waves(gamma)
+
+
+def _grid_waves(gamma: GammaSurfaceResult) -> tuple[FloatArray, FloatArray, FloatArray]:
+    values = np.asarray(gamma.gamma_mj_m2)[:-1, :-1]  # the last row and column repeat the first
+    amplitudes = np.fft.fft2(values) / values.size
+    (first, weight_x, number_x), (second, weight_y, number_y) = (_waves_of(points) for points in values.shape)
+    numbers = np.stack(np.meshgrid(number_x, number_y, indexing="ij"), axis=-1).reshape(-1, 2)
+    weighted = (amplitudes[np.ix_(first, second)] * np.outer(weight_x, weight_y)).ravel()
+    waves, cosine, sine = _without_negatives(2 * np.pi * numbers / gamma.period_angstrom, weighted.real, -weighted.imag)
+    kept = np.hypot(cosine, sine) > _NO_WAVE * np.abs(cosine).max()
+    return waves[kept], cosine[kept], sine[kept]
+
+
+def _waves_of(points: int) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    """Entries of a discrete Fourier transform, their weights and wave numbers.
+
+    The shortest wave of an even number of points has no sense of direction: it counts by half with each.
+    """
+    entries, numbers = np.arange(points), np.fft.fftfreq(points, 1 / points)
+    weights = np.ones(points)
+    if points % 2 == 0:
+        weights[points // 2] = 0.5
+        entries, numbers = np.append(entries, points // 2), np.append(numbers, points / 2)
+        weights = np.append(weights, 0.5)
+    return entries, weights, numbers
+
+
+def _fitted_waves(gamma: GammaSurfaceResult) -> tuple[FloatArray, FloatArray, FloatArray]:
     symmetry = gamma.fourier_symmetry
     rotated_waves = np.einsum("mij,si->smj", symmetry, gamma.fourier_wavevectors_per_angstrom)
-    flat = rotated_waves.reshape(-1, 2)
-    negative = (flat[:, 0] < -1e-9) | ((np.abs(flat[:, 0]) < 1e-9) & (flat[:, 1] < 0))
+    coefficients = [
+        np.repeat(star, len(symmetry)) / len(symmetry)
+        for star in (gamma.fourier_cosine_mj_m2, gamma.fourier_sine_mj_m2)
+    ]
+    return _without_negatives(rotated_waves.reshape(-1, 2), *coefficients)
+
+
+def _without_negatives(
+    waves: FloatArray, cosine: FloatArray, sine: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same sum of waves with each wave vector, and its negative, once."""
+    negative = (waves[:, 0] < -1e-9) | ((np.abs(waves[:, 0]) < 1e-9) & (waves[:, 1] < 0))
     sign = np.where(negative, -1.0, 1.0)
-    upper = flat * sign[:, None]
+    upper = waves * sign[:, None]
     _, first, index = np.unique(upper.round(7) + 0.0, axis=0, return_index=True, return_inverse=True)
-    cosine = np.repeat(gamma.fourier_cosine_mj_m2, len(symmetry)) / len(symmetry)
-    sine = sign * np.repeat(gamma.fourier_sine_mj_m2, len(symmetry)) / len(symmetry)
-    coefficients = [np.bincount(index, weights, len(first)).astype(float) for weights in (cosine, sine)]
-    return upper[first], coefficients[0], coefficients[1]
+    sums = [np.bincount(index, weights, len(first)).astype(float) for weights in (cosine, sign * sine)]
+    return upper[first], sums[0], sums[1]
 
 
 def _closed_forms(continuum: Continuum) -> dict[str, float]:
