@@ -143,7 +143,8 @@ def test_closed_forms_follow_from_the_samples_own_numbers(shipped: TransferDatas
     b, spacing, factor = shipped.burgers_angstrom, shipped.node_spacing_angstrom, shipped.energy_factor_gpa
     height_gpa_angstrom = landmarks(shipped).line_mj_m2 / 100
     zeta = factor * b**2 / (4 * np.pi**2 * height_gpa_angstrom)
-    np.testing.assert_allclose(shipped.peierls_nabarro_width_angstrom[:, 0], 2 * zeta, rtol=0.02)
+    # The stage may take γ along b from the smooth fit of the record, which lies up to a few per cent beside it.
+    np.testing.assert_allclose(shipped.peierls_nabarro_width_angstrom[:, 0], 2 * zeta, rtol=0.05)
     wide = 1e3 * factor * b / spacing * np.exp(-2 * np.pi * zeta / spacing)
     chosen = zeta > spacing
     assert chosen.sum() > 10
