@@ -206,7 +206,8 @@ def _waves_of(points: int) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
 
     The shortest wave of an even number of points has no sense of direction: it counts by half with each.
     """
-    entries, numbers = np.arange(points), np.fft.fftfreq(points, 1 / points)
+    entries = np.arange(points)
+    numbers = np.asarray(np.fft.fftfreq(points, 1 / points), dtype=np.float64)
     weights = np.ones(points)
     if points % 2 == 0:
         weights[points // 2] = 0.5
