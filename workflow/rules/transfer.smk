@@ -38,7 +38,7 @@ rule transfer_dataset:
         config=configuration_in_force,
         folder=subpath(output[0], parent=True),
     shell:
-        "glideflow transfer dataset --group {wildcards.group} --config {params.config:q} "
+        "glideflow transfer dataset --group {wildcards.group:q} --config {params.config:q} "
         + LIBRARY_OPTION
         + "--output {params.folder:q} > {log:q} 2>&1"
 
