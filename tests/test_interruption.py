@@ -142,7 +142,8 @@ def test_a_result_resumed_after_kills_at_random_instants_is_the_same_to_the_bit(
             kill_command(process)
             kills += 1
     assert kills >= 2
-    assert 0 < desk.partial_bytes() < whole
+    # The engine of a killed command may get as far as its last point before it notices.
+    assert 0 < desk.partial_bytes() <= whole
     assert not desk.output.exists()
     assert desk.finish() == uninterrupted(desk.command)
 
