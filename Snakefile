@@ -51,4 +51,5 @@ onsuccess:
 
 
 onerror:
+    cancel_own_jobs(Path(RUN.work), tell)
     print(error_message(log))

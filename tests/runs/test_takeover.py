@@ -11,7 +11,7 @@ import pytest
 
 from glideflow.errors import BusyError, SchedulerError
 from glideflow.runs import takeover
-from glideflow.runs.takeover import LOCK_FILE, SLURM_RUNS_FILE, cancel_jobs_left, hold, was_killed
+from glideflow.runs.takeover import LOCK_FILE, SLURM_RUNS_FILE, cancel_jobs_left, cancel_own_jobs, hold, was_killed
 
 HOLD = """
 import sys, time
@@ -131,3 +131,35 @@ class TestJobsLeft:
         monkeypatch.setattr(takeover, "COMMAND_TIMEOUT_S", 0.5)
         with pytest.raises(SchedulerError, match=r"squeue does not answer: .*(controller is down|timed out)"):
             cancel_jobs_left(tmp_path, "new", print)
+
+
+class TestJobsOfThisRun:
+    """Jobs that an interrupted run still has in the queue."""
+
+    def test_are_cancelled_and_no_others(self, tmp_path: Path, queue: Queue) -> None:
+        (tmp_path / SLURM_RUNS_FILE).write_text("aaa\n")
+        queue.jobs.write_text("1 aaa\n2 bbb\n10 aaa\n")
+        said: list[str] = []
+        cancel_own_jobs(tmp_path, said.append)
+        assert queue.jobs.read_text() == "2 bbb\n"
+        assert said == ["Cancelling 2 jobs of this run that are still in the queue: 1 10"]
+        assert (tmp_path / SLURM_RUNS_FILE).read_text() == "aaa\n", "the next run waits for their end"
+
+    @pytest.mark.parametrize("ledger", [None, "", "aaa\n"])
+    def test_none_says_nothing(self, tmp_path: Path, queue: Queue, ledger: str | None) -> None:
+        if ledger is not None:
+            (tmp_path / SLURM_RUNS_FILE).write_text(ledger)
+        said: list[str] = []
+        cancel_own_jobs(tmp_path, said.append)
+        assert said == []
+        assert not queue.cancelled.exists()
+
+    def test_of_which_slurm_says_nothing_are_left_to_the_next_run(self, tmp_path: Path, queue: Queue) -> None:
+        (tmp_path / SLURM_RUNS_FILE).write_text("aaa\n")
+        queue.program("squeue", "echo 'controller is down' >&2; exit 1")
+        said: list[str] = []
+        cancel_own_jobs(tmp_path, said.append)
+        assert len(said) == 1
+        assert "the next run cancels them" in said[0]
+        assert "controller is down" in said[0]
+        assert (tmp_path / SLURM_RUNS_FILE).read_text() == "aaa\n"

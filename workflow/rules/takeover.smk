@@ -9,7 +9,7 @@ from snakemake.persistence.file import FilePersistence
 from snakemake_interface_common.exceptions import WorkflowError
 
 from glideflow.errors import GlideflowError
-from glideflow.runs.takeover import cancel_jobs_left, hold, was_killed
+from glideflow.runs.takeover import cancel_jobs_left, cancel_own_jobs, hold, was_killed
 
 
 def forget_killed_run():
@@ -31,9 +31,14 @@ def take_over():
     try:
         hold(Path(RUN.work))
         # Slurm's executor names all jobs of a run alike.
-        cancel_jobs_left(Path(RUN.work), getattr(executor, "run_uuid", ""), lambda line: print(line, file=sys.stderr))
+        cancel_jobs_left(Path(RUN.work), getattr(executor, "run_uuid", ""), tell)
     except GlideflowError as error:
         raise WorkflowError(str(error)) from None
+
+
+def tell(line):
+    """A line for the user, beside Snakemake's own."""
+    print(line, file=sys.stderr)
 
 
 # Job steps read this file again; they are part of the run.

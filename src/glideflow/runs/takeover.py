@@ -1,4 +1,4 @@
-"""Taking over from a run that was killed: its lock, and its jobs that Slurm still has.
+"""Jobs that no run looks after any more: those of a killed run, whose lock is taken over, and of an interrupted one.
 
 A run holds a lock in its folder of partial results for as long as its main process lives, and notes there under which
 name it submits jobs. Both outlive it when it is killed, and the next run knows by them what was left behind.
@@ -81,6 +81,30 @@ def cancel_jobs_left(work: Path, slurm_run: str, tell: Callable[[str], None]) ->
         earlier = []
     if slurm_run or ledger.exists():
         ledger.write_text("".join(f"{name}\n" for name in [*earlier, slurm_run] if name), encoding="ascii")
+
+
+def cancel_own_jobs(work: Path, tell: Callable[[str], None]) -> None:
+    """Cancel the jobs that this run, which ends before its time, still has in Slurm's queue.
+
+    Snakemake cancels them when it is interrupted, but not those whose state it is asking for at that moment, nor one
+    that it is just submitting. Their end is not waited for: the next run does that. If Slurm does not answer, this is
+    said, and the next run asks again.
+
+    Args:
+        work: folder of partial results of the run.
+        tell: called with a line for the user.
+    """
+    ledger = work / SLURM_RUNS_FILE
+    names = ledger.read_text(encoding="ascii").split() if ledger.exists() else []
+    if not names or shutil.which("squeue") is None:
+        return
+    try:
+        left = _jobs(names)
+        if left:
+            tell(f"Cancelling {len(left)} jobs of this run that are still in the queue: {' '.join(left)}")
+            _slurm("scancel", *left)
+    except SchedulerError as error:
+        tell(f"Jobs of this run may still be in the queue; the next run cancels them. {error}")
 
 
 def _cancel(names: Sequence[str], tell: Callable[[str], None]) -> None:

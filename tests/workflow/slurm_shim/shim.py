@@ -3,7 +3,8 @@
 
 It is called by the name of the command (links to this file). The folder $SHIM_FOLDER holds ``calls``, one JSON list of
 words per call, and ``jobs``, one JSON object per job. $SHIM_STATES is a JSON object: jobs whose comment contains
-a key take its state at once, without being run; the others are run. What it does not know it refuses, so that a test
+a key take its state at once, without being run; the others are run. $SHIM_SACCT_S is the time that sacct takes to answer
+in seconds. What it does not know it refuses, so that a test
 notices. The executor takes variables whose names begin with SLURM_ away from its jobs: ours are named otherwise.
 """
 
@@ -15,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,7 @@ def sacct(words: list[str]) -> int:
     if "Account" in " ".join(words):
         print("default")
     elif "-X" in words:
+        time.sleep(float(os.environ.get("SHIM_SACCT_S", "0")))
         for job in _jobs():
             if job["name"] == _option(words, "--name"):
                 print(f"{job['id']}|{job['state']}")
