@@ -3,9 +3,9 @@
 
 It is called by the name of the command (links to this file). The folder $SHIM_FOLDER holds ``calls``, one JSON list of
 words per call, and ``jobs``, one JSON object per job. $SHIM_STATES is a JSON object: jobs whose comment contains
-a key take its state at once, without being run; the others are run. $SHIM_SACCT_S is the time that sacct takes to answer
-in seconds. What it does not know it refuses, so that a test
-notices. The executor takes variables whose names begin with SLURM_ away from its jobs: ours are named otherwise.
+a key take its state at once, without being run; the others are run. sacct answers after $SHIM_SACCT_S seconds. What the
+stand-in does not know it refuses, so that a test notices. The executor takes variables whose names begin with SLURM_
+away from its jobs: ours are named otherwise.
 """
 
 from __future__ import annotations
