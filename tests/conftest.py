@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +20,10 @@ from glideflow.potentials.record import Potential, PotentialFile, Structure
 # A machine that does other work meanwhile is no failure of the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+# A shell without job control lets its commands in the background ignore SIGINT, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -107,3 +113,48 @@ def isolated_tasks(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (folder, inherited))))
     monkeypatch.setattr(sys, "path", [folder, *sys.path])
     return "isolated_tasks"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Holds processes in the middle of their work until they are let go on.
+
+    Tests of kills and interruptions need it: a process that is only expected to be at work for some seconds is done
+    before a test on a busy machine gets round to it.
+
+    Attributes:
+        gate: file that holds the processes as long as it exists.
+    """
+
+    gate: Path
+
+    def environment(self, after: str = "glideflow.workbench:Workbench.put", calls: int = 1) -> dict[str, str]:
+        """Variables of a process that is to be held, and of those that it starts.
+
+        Args:
+            after: ``module:function`` or ``module:Class.method`` after which a process is held.
+            calls: how many of its calls each process is allowed.
+        """
+        inherited = os.environ.get("PYTHONPATH")
+        folders = os.pathsep.join(filter(None, (str(REPOSITORY / "tests" / "held"), inherited)))
+        return {"PYTHONPATH": folders, "HOLD_AFTER": after, "HOLD_CALLS": str(calls), "HOLD_GATE": str(self.gate)}
+
+    @property
+    def held(self) -> set[int]:
+        """Ids of the processes that are held or have been."""
+        return {int(mark.suffix[1:]) for mark in self.gate.parent.glob(f"{self.gate.stem}.*") if mark != self.gate}
+
+    def lift(self) -> None:
+        """Let everyone go on."""
+        self.gate.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Hold]:
+    """Holds processes of the test until it lets them go on, or ends."""
+    folder = tmp_path / "held processes"
+    folder.mkdir()
+    hold = Hold(folder / "hold.gate")
+    hold.gate.touch()
+    yield hold
+    hold.lift()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -31,17 +32,28 @@ def task(isolated_tasks: str) -> Callable[..., Task]:
 MakeTask = Callable[..., Task]
 
 
+LONG_S = 600.0
+"""After so long a wait is a hang, whatever else the machine has to do."""
+
+
 def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + LONG_S
     while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.02)
     return condition()
+
+
+def is_written(path: Path) -> bool:
+    return path.exists() and path.read_text() != ""
 
 
 def failure(task: Task, limits: Limits | None = None) -> Failure:
@@ -55,7 +67,7 @@ def test_value_and_usage(task: MakeTask) -> None:
     assert isinstance(outcome, Success)
     assert outcome.value == {"a": (1, "Å")}
     assert outcome.usage.cpu_time_s > 0
-    assert 0 < outcome.usage.wall_time_s < 30
+    assert 0 < outcome.usage.wall_time_s < LONG_S
 
 
 def test_large_arrays_come_back(task: MakeTask) -> None:
@@ -119,40 +131,44 @@ def test_where_it_crashed_is_in_the_evidence(task: MakeTask) -> None:
 
 
 def test_hang(task: MakeTask) -> None:
-    started = time.monotonic()
-    found = failure(task("sleep", seconds=60.0), Limits(wall_time_s=1.5))
+    found = failure(task("sleep", seconds=LONG_S), Limits(wall_time_s=1.5))
     assert found.error_class == "TimeLimit"
     assert "the limit being 1.5 s" in found.reason
     assert "engine.time_limit_s" in found.expected
     assert "partial results" in found.next_step
-    assert time.monotonic() - started < 50
 
 
 def test_memory_hog(task: MakeTask) -> None:
-    found = failure(task("hog_memory", gib=4.0), Limits(memory_gib=0.5, wall_time_s=60.0))
+    found = failure(task("hog_memory", gib=1.0), Limits(memory_gib=0.5, wall_time_s=LONG_S))
     assert found.error_class == "MemoryLimit"
     assert found.usage is not None
-    assert 0.5 < found.usage.peak_memory_gib < 2.0
+    assert 0.5 < found.usage.peak_memory_gib < 1.5
     assert "memory_limit_gib" in found.next_step
     assert "memory_limit_gib" in found.expected
 
 
 def test_watching_a_child_looks_at_nothing_but_the_child(task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(_Watch, "_measure", lambda watch, measure=_Watch._measure: looks.append(1) or measure(watch))
+
+    def measured(watch: _Watch, measure: Callable[[_Watch], float] = _Watch._measure) -> float:
+        looks.append(1)
+        return measure(watch) if len(looks) < 6 else math.inf
+
+    monkeypatch.setattr(_Watch, "_measure", measured)
     monkeypatch.setattr(psutil, "process_iter", lambda *_: pytest.fail("looked at every process"))
     monkeypatch.setattr(psutil, "pids", lambda: pytest.fail("looked at every process"))
     monkeypatch.setattr(parent, "_all_descendants", lambda pid: looks.append(0) or [])
-    found = failure(task("sleep", seconds=60.0), Limits(wall_time_s=3.0))
+    found = failure(task("sleep", seconds=LONG_S), Limits(memory_gib=1e6))
+    assert found.error_class == "MemoryLimit"
     assert found.usage is not None
-    assert looks.count(0) == 1, "once, when what is left is killed"
-    assert 3 <= looks.count(1) <= 12
+    assert found.usage.wall_time_s > 0.05 + 0.1 + 0.2 + 0.4 + 2 * 0.5, "the looks come apart"
+    assert looks == [1] * 6 + [0], "all processes once, when what is left is killed"
 
 
 def test_descendants_are_those_that_all_processes_say_are() -> None:
-    shell = subprocess.Popen(["sh", "-c", "sleep 60 & sh -c 'sleep 60; true'; true"])
+    shell = subprocess.Popen(["sh", "-c", "sleep 1000 & sh -c 'sleep 1000; true'; true"])
     try:
-        assert wait_for(lambda: len(set(parent._descendants(shell.pid))) == 3, 60)
+        assert wait_for(lambda: len(set(parent._descendants(shell.pid))) == 3)
         expected = {process.pid for process in psutil.Process(shell.pid).children(recursive=True)}
         assert set(parent._descendants(shell.pid)) == expected
     finally:
@@ -166,21 +182,25 @@ def test_child_ends_when_its_parent_is_killed(isolated_tasks: str, tmp_path: Pat
     path = tmp_path / "pid"
     code = f"import {isolated_tasks}, pathlib; {isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
     mother = subprocess.Popen([sys.executable, "-c", code])
-    assert wait_for(lambda: path.exists() and path.read_text() != "", 60)
+    assert wait_for(lambda: is_written(path))
     child = int(path.read_text())
     assert not is_gone(child)
     mother.kill()
     mother.wait()
-    assert wait_for(lambda: is_gone(child), 30.0)
+    assert wait_for(lambda: is_gone(child))
 
 
-@pytest.mark.parametrize("then_abort", [False, True], ids=["time limit", "abort"])
-def test_what_the_child_started_ends_too(task: MakeTask, tmp_path: Path, then_abort: bool) -> None:
+@pytest.mark.parametrize("then_abort", [False, True], ids=["limit", "abort"])
+def test_what_the_child_started_ends_too(
+    task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then_abort: bool
+) -> None:
     path = tmp_path / "pid"
-    found = failure(task("start_grandchild", path=path, then_abort=then_abort), Limits(wall_time_s=10.0))
-    assert found.error_class == ("Crashed" if then_abort else "TimeLimit")
+    if not then_abort:  # the limit is reached when there is a grandchild
+        monkeypatch.setattr(_Watch, "_measure", lambda _: math.inf if is_written(path) else 0.0)
+    found = failure(task("start_grandchild", path=path, then_abort=then_abort), Limits(memory_gib=1e6))
+    assert found.error_class == ("Crashed" if then_abort else "MemoryLimit")
     grandchild = int(path.read_text())
-    assert wait_for(lambda: is_gone(grandchild), 30.0)
+    assert wait_for(lambda: is_gone(grandchild))
 
 
 def test_progress_is_forwarded(task: MakeTask) -> None:
@@ -190,18 +210,29 @@ def test_progress_is_forwarded(task: MakeTask) -> None:
     assert seen == [("first", 1, 4), ("second", 2.5, 4), ("last", 4, 4)]
 
 
+def test_the_last_progress_is_forwarded_though_showing_it_takes_longer_than_the_work(task: MakeTask) -> None:
+    seen: list[str] = []
+
+    def slow(stage: str, *_: float) -> None:
+        seen.append(stage)
+        time.sleep(2.0 if stage == "first" else 0.0)
+
+    assert isinstance(run_isolated(task("report_progress", wants_progress=True), None, slow), Success)
+    assert seen == ["first", "second", "last"]
+
+
 def test_progress_that_cannot_be_shown_does_not_stop_the_work(task: MakeTask) -> None:
     def broken(stage: str, done: float, total: float, /) -> None:
         raise BrokenPipeError("the terminal is gone")
 
     outcome = run_isolated(
-        task("flood_progress", wants_progress=True, count=2000), Limits(wall_time_s=90.0), broken
+        task("flood_progress", wants_progress=True, count=2000), Limits(wall_time_s=LONG_S), broken
     )  # 440 kB, more than a pipe holds
     assert isinstance(outcome, Success)
 
 
 def test_flood_of_output_does_not_block(task: MakeTask) -> None:
-    outcome = run_isolated(task("flood_output", megabytes=100), Limits(wall_time_s=60.0))
+    outcome = run_isolated(task("flood_output", megabytes=100), Limits(wall_time_s=LONG_S))
     assert isinstance(outcome, Success), outcome
 
 
@@ -242,14 +273,12 @@ def test_scratch_that_cannot_be_made_is_a_clear_error(task: MakeTask, tmp_path: 
 
 def test_interrupt_ends_the_child(isolated_tasks: str, tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    # Where the tests run in the background of a shell, SIGINT would be ignored.
-    code = f"import {isolated_tasks}, pathlib, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += f"{isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
+    code = f"import {isolated_tasks}, pathlib; {isolated_tasks}.run_child_that_leaves_pid(pathlib.Path({str(path)!r}))"
     mother = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, start_new_session=True)
-    assert wait_for(lambda: path.exists() and path.read_text() != "", 60)
+    assert wait_for(lambda: is_written(path))
     mother.send_signal(signal.SIGINT)
-    assert mother.wait(timeout=60) != 0
-    assert wait_for(lambda: is_gone(int(path.read_text())), 30.0)
+    assert mother.wait(timeout=LONG_S) != 0
+    assert wait_for(lambda: is_gone(int(path.read_text())))
 
 
 def launcher() -> tuple[str, ...]:
@@ -265,9 +294,9 @@ def launcher() -> tuple[str, ...]:
     [("raise_glideflow_error", "ConvergenceError"), ("segfault", "Crashed"), ("sleep", "TimeLimit")],
 )
 def test_failures_of_several_ranks(isolated_tasks: str, name: str, error_class: str) -> None:
-    arguments = {"seconds": 60.0} if name == "sleep" else {}
+    arguments = {"seconds": LONG_S} if name == "sleep" else {}
     parallel = Task(function=f"{isolated_tasks}:{name}", arguments=arguments, launcher=launcher())
-    found = failure(parallel, Limits(wall_time_s=6.0 if name == "sleep" else 60.0))
+    found = failure(parallel, Limits(wall_time_s=6.0 if name == "sleep" else LONG_S))
     assert found.error_class == error_class
 
 
@@ -280,7 +309,7 @@ def test_ranks_that_do_not_find_each_other_are_started_once_more(task: MakeTask,
         fi; exec "$@" """
     said: list[str] = []
     single = Task(function=task("return_value").function, arguments={"value": 3}, launcher=("sh", "-c", script, "sh"))
-    outcome = run_isolated(single, Limits(wall_time_s=120.0), lambda stage, *_: said.append(stage))
+    outcome = run_isolated(single, Limits(wall_time_s=LONG_S), lambda stage, *_: said.append(stage))
     assert len(starts.read_text()) == 2
     assert said == ["the ranks did not find each other, starting them once more"]
     if failing == 1:
@@ -300,9 +329,9 @@ def test_ranks_end_when_the_parent_is_killed(isolated_tasks: str, tmp_path: Path
         f"launcher={launcher()!r}))"
     )
     mother = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    assert wait_for(lambda: path.exists() and path.read_text() != "", 60)
+    assert wait_for(lambda: is_written(path))
     family = [process.pid for process in psutil.Process(mother.pid).children(recursive=True)]
     assert len(family) >= 3, "the launcher and two ranks"
     os.kill(mother.pid, signal.SIGKILL)
     mother.wait()
-    assert wait_for(lambda: all(is_gone(pid) for pid in family), 30.0)
+    assert wait_for(lambda: all(is_gone(pid) for pid in family))

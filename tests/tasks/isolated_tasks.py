@@ -67,7 +67,7 @@ def hog_memory(gib: float) -> None:
     for _ in range(int(gib * 16)):
         held.append(np.ones(2**23))  # 64 MiB each
         time.sleep(0.1)
-    time.sleep(60)
+    time.sleep(600)
 
 
 def report_progress(progress: Progress) -> str:
@@ -134,15 +134,15 @@ def write_bytes_and_abort() -> None:
 
 def leave_pid(path: Path) -> None:
     path.write_text(str(os.getpid()), encoding="utf-8")
-    time.sleep(120)
+    time.sleep(600)
 
 
 def start_grandchild(path: Path, then_abort: bool) -> None:
-    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     path.write_text(str(grandchild.pid), encoding="utf-8")
     if then_abort:
         os.abort()
-    time.sleep(120)
+    time.sleep(600)
 
 
 def leave_temporary_file_and_abort(path: Path) -> None:

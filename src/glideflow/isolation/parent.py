@@ -32,6 +32,8 @@ LOOK_INTERVAL_S = 0.5
 """How often the memory of a child is looked at, after first looks that come sooner."""
 EVIDENCE_LINES = 25
 SIGNAL_GRACE_S = 2.0
+LAST_WORDS_S = 10.0
+"""How long the last progress of a child that has ended is waited for, should something else keep its pipe open."""
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the latter by way of a launcher
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _MPI_START_FAILED = "Fatal error in internal_Init"
@@ -168,18 +170,20 @@ class _Watch:
     started_s: float = field(default_factory=time.monotonic)
     cpu_time_s: float = 0.0
     peak_memory_gib: float = 0.0
+    reader: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = threading.Thread(target=self._forward_progress, daemon=True)
+        self.reader.start()
 
     def wait(self) -> str:
         """Wait for the end; return the name of the limit that ended the child, or an empty string."""
-        reader = threading.Thread(target=self._forward_progress, daemon=True)
-        reader.start()
         interval_s = FIRST_LOOK_S
         while not self._ends_within(interval_s):
             broken = self._broken_limit()
             if broken:
                 return broken
             interval_s = min(2 * interval_s, LOOK_INTERVAL_S)
-        reader.join(timeout=1.0)
         return ""
 
     def _ends_within(self, seconds: float) -> bool:
@@ -202,9 +206,12 @@ class _Watch:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.reader.join(LAST_WORDS_S)
+        if not self.reader.is_alive():  # who reads would have to end first
+            self.process.stdout.close()
 
     @property
     def usage(self) -> Usage:
@@ -240,13 +247,12 @@ class _Watch:
 
     def _forward_progress(self) -> None:
         assert self.process.stdout is not None
-        with suppress(ValueError):  # the pipe was closed under the reader
-            for line in self.process.stdout:
-                if line.startswith(PROGRESS_PREFIX):
-                    # A line torn by the child's death, or a terminal that is gone: the work goes on, and so must
-                    # the reading, since a full pipe would block the child.
-                    with suppress(Exception):
-                        self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
+        for line in self.process.stdout:
+            if line.startswith(PROGRESS_PREFIX):
+                # A line torn by the child's death, or a terminal that is gone: the work goes on, and so must the
+                # reading, since a full pipe would block the child.
+                with suppress(Exception):
+                    self.progress(*json.loads(line[len(PROGRESS_PREFIX) :]))
 
 
 def _descendants(pid: int) -> Iterator[int]:
