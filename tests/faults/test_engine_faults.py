@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +19,7 @@ from glideflow.records import StageRecord
 from glideflow.storage import read_record
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Desk, Hold
 
 COPPER = "Cu_mishin1.eam.alloy"
 LONG_S = 300.0
@@ -45,22 +42,15 @@ def iron(finished: Desk, desk: Desk) -> Desk:
     return desk
 
 
-def engine_of(process: subprocess.Popen[str]) -> psutil.Process:
+def engine_at_work(process: subprocess.Popen[str], hold: Hold) -> psutil.Process:
+    """The engine of a command, which has kept its first points and waits."""
     end_s = time.monotonic() + LONG_S
-    while time.monotonic() < end_s:
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(process.pid).children():
-                if "glideflow.isolation.child" in child.cmdline():
-                    return child
-        time.sleep(0.005)
-    raise AssertionError("no engine was started")
-
-
-def wait_for_partial_results(desk: Desk) -> None:
-    end_s = time.monotonic() + LONG_S
-    while not any(file.stat().st_size for file in (desk.folder / "work").glob("*.partial")):
+    while not hold.held:
+        assert process.poll() is None, "the command has ended"
         assert time.monotonic() < end_s
         time.sleep(0.005)
+    (pid,) = hold.held
+    return psutil.Process(pid)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +61,10 @@ def wait_for_partial_results(desk: Desk) -> None:
     ],
 )
 def test_an_engine_that_crashes_in_the_middle_is_recorded_and_its_points_are_kept(
-    iron: Desk, finished: Desk, number: signal.Signals
+    iron: Desk, finished: Desk, hold: Hold, number: signal.Signals
 ) -> None:
-    process = iron.start(*iron.step("peierls"))
-    engine = engine_of(process)
-    wait_for_partial_results(iron)
-    engine.send_signal(number)
+    process = iron.start(*iron.step("peierls"), **hold.environment())
+    engine_at_work(process, hold).send_signal(number)
     process.communicate(timeout=LONG_S)
     error_class, reason = recorded(iron.folder / "peierls.h5")
     assert error_class == "Crashed"
@@ -86,17 +74,15 @@ def test_an_engine_that_crashes_in_the_middle_is_recorded_and_its_points_are_kep
     assert (iron.folder / "peierls.h5").read_bytes() == (finished.folder / "peierls.h5").read_bytes()
 
 
-def test_an_engine_that_hangs_is_ended_at_its_time_limit(iron: Desk) -> None:
-    process = iron.start(*iron.step("peierls"), "--set", "engine.time_limit_s=8")
-    engine_of(process).suspend()
-    process.communicate(timeout=LONG_S)
+def test_an_engine_that_hangs_is_ended_at_its_time_limit(iron: Desk, hold: Hold) -> None:
+    iron.run(*iron.step("peierls"), "--set", "engine.time_limit_s=8", **hold.environment())
     error_class, reason = recorded(iron.folder / "peierls.h5")
     assert error_class == "TimeLimit"
     assert "the limit being 8 s" in reason
 
 
-def test_an_engine_beyond_its_memory_is_ended(iron: Desk) -> None:
-    iron.run(*iron.step("peierls"), "--set", "engine.memory_limit_gib=0.02")
+def test_an_engine_beyond_its_memory_is_ended(iron: Desk, hold: Hold) -> None:
+    iron.run(*iron.step("peierls"), "--set", "engine.memory_limit_gib=0.02", **hold.environment())
     error_class, reason = recorded(iron.folder / "peierls.h5")
     assert error_class == "MemoryLimit"
     assert "the limit being 0.02 GiB" in reason
@@ -190,13 +176,13 @@ def test_after_a_failed_lattice_the_rest_is_skipped_and_says_why(desk: Desk, iso
     assert "there is no lattice to start from" in record.failure.reason
 
 
-def test_a_crash_leaves_no_temporary_files(iron: Desk, tmp_path: Path) -> None:
+def test_a_crash_leaves_no_temporary_files(iron: Desk, hold: Hold, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    process = replace(iron).start(*iron.step("peierls"), TMPDIR=str(temporary))
-    engine = engine_of(process)
-    wait_for_partial_results(iron)
-    os.kill(engine.pid, signal.SIGSEGV)
+    process = iron.start(*iron.step("peierls"), TMPDIR=str(temporary), **hold.environment())
+    engine = engine_at_work(process, hold)
+    assert list(temporary.iterdir())
+    engine.send_signal(signal.SIGSEGV)
     process.communicate(timeout=LONG_S)
     assert not list(temporary.iterdir())
     assert {file.suffix for file in (iron.folder / "work").iterdir()} == {".partial"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from glideflow.records import StageRecord
 from glideflow.storage import read_record
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from conftest import Desk, Hold
 
 COMMANDS = ("gamma", "peierls")
 COPIED = ("Snakefile", "workflow", "profiles", "config", "envs", "src")
@@ -127,21 +128,22 @@ def trial_with_command(finished: Desk, folder: Path, command: str, seconds: list
     assert the_same(desk, finished, command)
 
 
-def test_an_engine_that_is_killed_once_is_started_again(finished: Desk, tmp_path: Path) -> None:
+def test_an_engine_that_is_killed_once_is_started_again(finished: Desk, tmp_path: Path, hold: Hold) -> None:
     desk = fresh(finished, tmp_path / "desk")
-    process = desk.start(*desk.step("peierls"))
-    kill_first_engine(process)
+    process = desk.start(*desk.step("peierls"), **hold.environment())
+    kill_engine(process, hold)
+    hold.lift()
     _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, said
     assert "killed from outside, going on once more" in said
     assert the_same(desk, finished, "peierls")
 
 
-def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tmp_path: Path) -> None:
+def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tmp_path: Path, hold: Hold) -> None:
     desk = fresh(finished, tmp_path / "desk")
-    process = desk.start(*desk.step("peierls"))
-    first = kill_first_engine(process)
-    kill_first_engine(process, other_than=first)
+    process = desk.start(*desk.step("peierls"), **hold.environment())
+    first = kill_engine(process, hold)
+    kill_engine(process, hold, other_than=first)
     process.communicate(timeout=LONG_S)
     record = read_record(desk.folder / "peierls.h5", StageRecord)
     assert record.status == "failed"
@@ -152,17 +154,16 @@ def test_an_engine_that_is_killed_twice_is_a_recorded_failure(finished: Desk, tm
     assert the_same(desk, finished, "peierls")
 
 
-def kill_first_engine(process: subprocess.Popen[str], other_than: int = 0) -> int:
-    """Kill the engine as soon as there is one; its process id."""
+def kill_engine(process: subprocess.Popen[str], hold: Hold, other_than: int = 0) -> int:
+    """Kill the engine when it has kept its first point; its process id."""
     end_s = time.monotonic() + LONG_S
-    while time.monotonic() < end_s and process.poll() is None:
-        for engine in engines(process.pid):
-            if engine.pid != other_than:
-                with suppress(psutil.NoSuchProcess):
-                    engine.kill()
-                return engine.pid
+    while not (found := hold.held - {other_than}):
+        assert process.poll() is None, "there was no engine to kill"
+        assert time.monotonic() < end_s
         time.sleep(0.005)
-    raise AssertionError("there was no engine to kill")
+    (engine,) = found
+    os.kill(engine, signal.SIGKILL)
+    return engine
 
 
 @pytest.mark.faults
