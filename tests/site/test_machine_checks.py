@@ -157,7 +157,7 @@ class TestOtherCodes:
         return tmp_path / "home"
 
     def found(self, *elements: str) -> dict[str, Check]:
-        return named(code_checks.code_checks(elements or ("Cu", "Fe"), limit_s=10))
+        return named(code_checks.code_checks(elements or ("Cu", "Fe"), limit_s=300))
 
     def test_that_nobody_configured_are_not_applicable(self, make_program: MakeProgram) -> None:
         found = self.found()

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from conftest import MakeProgram
 
 SMALL = Demand.of(EngineSettings(time_limit_s=3600, memory_limit_gib=8))
+LONG_S = 300.0
+"""Time limit of stand-ins that answer at once, however busy the machine is."""
 
 
 @pytest.fixture
 def site(cluster: MakeProgram) -> SlurmSite:
-    return look_at_slurm(20)
+    return look_at_slurm(LONG_S)
 
 
 def profile(**changes: Any) -> Profile:
@@ -186,10 +188,9 @@ def test_a_profile_without_a_partition_needs_a_default_one(site: SlurmSite) -> N
 
 
 def test_a_status_command_that_cannot_answer_is_told_before_the_run_waits_for_ever(
-    site: SlurmSite, cluster: MakeProgram
+    site: SlurmSite,
 ) -> None:
-    cluster("sacct", "sleep 1000")
-    hanging = look_at_slurm(1)
+    hanging = replace(site, answers=site.answers | {"sacct": Answer(command=("sacct",), outcome="hung", limit_s=1)})
     assert problems(hanging, profile(slurm_status_command="sacct")) == {"status command": "missing"}
     assert problems(hanging, profile(slurm_status_command="squeue")) == {}
     forgetful = replace(hanging, settings=hanging.settings | {"MinJobAge": "60 sec"})
@@ -253,7 +254,7 @@ class TestWrittenProfile:
     def test_of_a_site_without_accounting(self, cluster: MakeProgram) -> None:
         for name in ("sacct", "sacctmgr"):
             cluster(name, "echo 'Slurm accounting storage is disabled' >&2; exit 1")
-        site = look_at_slurm(20)
+        site = look_at_slurm(LONG_S)
         text = profile_text(replace(site, settings=site.settings | {"MinJobAge": "30 sec"}), SMALL)
         keys = yaml.safe_load(text)
         assert keys["slurm-status-command"] == "squeue"
@@ -300,7 +301,7 @@ class TestWrittenProfile:
 
     def test_needs_a_slurm_that_answers(self, make_program: MakeProgram, tmp_path: Path) -> None:
         with pytest.raises(DependencyError, match="sinfo is not on the PATH"):
-            write_profile(look_at_slurm(20), SMALL, tmp_path / "slurm")
+            write_profile(look_at_slurm(LONG_S), SMALL, tmp_path / "slurm")
         assert not (tmp_path / "slurm").exists()
 
     def test_is_read_by_snakemake_with_its_launcher(self, site: SlurmSite, tmp_path: Path, repository: Path) -> None:
