@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +26,9 @@ from glideflow.transfer.dataset import TransferDataset, write_dataset
 from glideflow.transfer.ensemble import NetworkRegressor
 from glideflow.transfer.ensemble_files import read_ensemble
 from glideflow.transfer.regressors import regressor
+
+if TYPE_CHECKING:
+    from conftest import Hold
 
 SMALL = {
     "network.architecture": "compact",
@@ -132,21 +137,25 @@ def test_an_ensemble_is_tuned_to_the_shots_that_are_named(command: Command, data
     assert "no potential 'none'" in str(refused.exception)
 
 
-def test_a_terminated_training_goes_on_to_the_same_result(command: Command, data: Path, tmp_path: Path) -> None:
+def test_a_terminated_training_goes_on_to_the_same_result(
+    command: Command, data: Path, tmp_path: Path, hold: Hold
+) -> None:
     long = ["--dataset", data, "--member", 0, *options(training__epochs="30", training__patience="30")]
     command("train", *long, "-o", "whole.safetensors")
     each = [*long, "--set", "transfer.networks.training.checkpoint_interval_s=0", "--work", "work"]
     child = subprocess.Popen(
         [sys.executable, "-m", "glideflow", "transfer", "train", *map(str, each), "-o", "parts.safetensors"],
         cwd=tmp_path,
+        env=os.environ | hold.environment("glideflow.transfer.training:write_checkpoint", calls=4),
         stderr=subprocess.PIPE,
         text=True,
     )
     checkpoint = tmp_path / "work" / "member-0.safetensors"
-    while not checkpoint.exists() and child.poll() is None:
+    while not hold.held:
+        assert child.poll() is None
         time.sleep(0.01)
     child.send_signal(signal.SIGTERM)
-    assert "ended by SIGTERM" in child.communicate(timeout=60)[1]
+    assert "ended by SIGTERM" in child.communicate(timeout=600)[1]
     assert child.returncode == 143
     assert checkpoint.exists()
     assert not Path("parts.safetensors").exists()

@@ -20,7 +20,7 @@ import pytest
 from glideflow.workbench import _decode, _next_payload
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from conftest import Hold, Project
 
 LATTICE = "results/test/potentials/Cu_2001Mishin_Cu_eam-alloy_v2/lattice.h5"
 LONG_STEP = """
@@ -32,12 +32,13 @@ peierls_stress:
 
 
 @contextmanager
-def running(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(project: Project, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A run in the background; what is left of it is ended with the block."""
+    folders = filter(None, (str(project.root / "src"), environment.pop("PYTHONPATH", "")))
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "run.yaml", *arguments],
         cwd=project.root,
-        env=os.environ | {"PYTHONPATH": str(project.root / "src")},
+        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(folders)},
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -63,7 +64,7 @@ def at_work_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 300.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 600.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, "waited in vain"
@@ -83,16 +84,16 @@ def long_project(make_project: Callable[[str], Project]) -> Project:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_beside_its_orphans_and_computes_nothing_twice(long_project: Project) -> None:
+def test_a_killed_run_goes_on_beside_its_orphans_and_computes_nothing_twice(long_project: Project, hold: Hold) -> None:
     log = long_project.root / "results/test/logs/peierls_stress/Cu_2001Mishin_Cu_eam-alloy_v2/fcc_111/edge.log"
-    with running(long_project) as killed:
-        engine = suspend_engine(long_project, killed)  # it is still at work when the second run comes to the same step
+    with running(long_project, **hold.environment()) as killed:
+        wait_until(lambda: hold.held)  # it is still at work when the second run comes to the same step
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         with running(long_project) as second:
             wait_until(lambda: "waiting for process" in text_of(log))
-            engine.resume()
-            assert second.wait(300) == 0
+            hold.lift()
+            assert second.wait(600) == 0
     (partial,) = partial_results(long_project)
     names = entries(partial)
     assert {"start 0", "start 1"} <= set(names)
@@ -109,10 +110,6 @@ def text_of(log: Path) -> str:
         return ""
 
 
-def is_engine(process: psutil.Process) -> bool:
-    return "glideflow.isolation.child" in process.cmdline()
-
-
 def entries(partial: Path) -> list[str]:
     """Names of the partial results in the order in which they were written, those that were written twice too."""
     with partial.open("rb") as stream:
@@ -120,25 +117,15 @@ def entries(partial: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_second_run_is_refused_while_the_first_lives(long_project: Project) -> None:
-    with running(long_project) as process:
-        # The first run is still there then, however slow the second one is.
-        engine = suspend_engine(long_project, process)
+def test_a_second_run_is_refused_while_the_first_lives(long_project: Project, hold: Hold) -> None:
+    with running(long_project, **hold.environment()) as process:
+        wait_until(lambda: hold.held)  # the first run is still there then, however slow the second one is
         # As a person does who believes what Snakemake says of a lock that it finds.
         refused = long_project.refusal("--cores", "1", "--nolock")
         assert f"another run is at work in work/test: process {process.pid} on " in refused
         assert "wait for it, stop it, or give this run another name" in refused
         assert "Traceback" not in refused
         assert process.poll() is None
-        engine.kill()
-
-
-def suspend_engine(project: Project, run: subprocess.Popen[str]) -> psutil.Process:
-    """Hold a run in the middle of its long step: its engine does nothing until it is resumed."""
-    wait_until(lambda: any(file.stat().st_size for file in partial_results(project)))
-    (engine,) = [process for process in psutil.Process(run.pid).children(recursive=True) if is_engine(process)]
-    engine.suspend()
-    return engine
 
 
 def leave_lock(project: Project) -> None:
