@@ -316,8 +316,8 @@ def test_only_close_packed_planes_have_an_intrinsic_fault() -> None:
     """(111) of bcc is hexagonal and repeats after three planes, too."""
     settings = SlipSystemSettings(name="bcc_111", structure="bcc", plane=(1, 1, 1), direction=(1, -1, 0))
     layers = layered_crystal(crystal("bcc", 2.855), slip_system(settings))
-    assert module._special_faults(layers, "wide") == (None, None)
-    isf, asf = module._special_faults(layered_crystal(crystal("fcc", 3.615), slip_system(FCC_111)), "wide")
+    assert module.special_faults(layers, "wide") == (None, None)
+    isf, asf = module.special_faults(layered_crystal(crystal("fcc", 3.615), slip_system(FCC_111)), "wide")
     assert isf is not None
     assert asf == pytest.approx(-isf)
     assert np.linalg.norm(isf) == pytest.approx(3.615 / np.sqrt(6)), "a Shockley partial"

@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from glideflow.config.base import Section
 from glideflow.config.consistency import Problem, consistency_problems
 from glideflow.config.run import RunSettings
 from glideflow.config.yaml_text import KeyPath, YamlText, parse_yaml, shortened
@@ -24,6 +25,10 @@ MAX_PROBLEMS = 50
 TEMPLATE_KEY = "__use_yte__"
 """Key with which Snakemake takes a YAML file for a template."""
 MAX_FILE_BYTES = 4 * 2**20
+_SHOW_EXAMPLE = "`glideflow config show` prints a complete example"
+_SHOW_KEYS = "correct them; `glideflow config show` prints every key with its meaning and limits"
+
+S = TypeVar("S", bound=Section)
 
 
 def load_settings(path: Path | None) -> RunSettings:
@@ -126,18 +131,37 @@ def settings_from_yaml(document: YamlText) -> RunSettings:
         raise ConfigurationError(
             f"{document.source}: found a {type(data).__name__} at the top level",
             expected="a mapping of sections, such as `name: quick`",
-            next_step="`glideflow config show` prints a complete example",
+            next_step=_SHOW_EXAMPLE,
         )
     try:
         settings = RunSettings.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems = [_problem(detail, data) for detail in details]
+        problems = [_problem(detail, data, RunSettings) for detail in details]
         raise configuration_error(document, [*problems, *_contradictions_beside(details, data)]) from error
     contradictions = consistency_problems(settings)
     if contradictions:
         raise configuration_error(document, contradictions)
     return settings
+
+
+def load_section(path: Path, kind: type[S], next_step: str) -> S:
+    """Read a YAML or JSON file that holds one section of its own, not the configuration of a run.
+
+    Args:
+        path: the file.
+        kind: the section.
+        next_step: what to do when it is not valid, for the message.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not valid; it lists every problem.
+    """
+    document = read_yaml(path)
+    try:
+        return kind.model_validate(document.data)
+    except ValidationError as error:
+        problems = [_problem(detail, document.data, kind) for detail in error.errors(include_url=False)]
+        raise configuration_error(document, problems, next_step) from error
 
 
 def _contradictions_beside(details: Sequence[Mapping[str, Any]], data: Mapping[str, object]) -> tuple[Problem, ...]:
@@ -151,7 +175,7 @@ def _contradictions_beside(details: Sequence[Mapping[str, Any]], data: Mapping[s
         kept.pop(key, None)
     for detail in details:
         if detail["loc"][0] not in invalid:
-            _remove(kept, _locate(tuple(detail["loc"]), data).path)
+            _remove(kept, _locate(tuple(detail["loc"]), data, RunSettings).path)
     try:
         settings = RunSettings.model_validate(kept)
     except ValidationError:
@@ -167,7 +191,9 @@ def _remove(data: object, path: KeyPath) -> None:
         data.pop(last, None)
 
 
-def configuration_error(document: YamlText, problems: Iterable[Problem]) -> ConfigurationError:
+def configuration_error(
+    document: YamlText, problems: Iterable[Problem], next_step: str = _SHOW_KEYS
+) -> ConfigurationError:
     """One error that lists all problems of a document, in the order of its lines."""
     ordered = sorted(problems, key=lambda problem: document.line(problem.path) or 0)
     count = f"{len(ordered)} problem" + ("s" if len(ordered) > 1 else "")
@@ -180,7 +206,7 @@ def configuration_error(document: YamlText, problems: Iterable[Problem]) -> Conf
         blocks.append(f"  ... and {len(ordered) - MAX_PROBLEMS} more")
     return ConfigurationError(
         "\n".join(blocks),
-        next_step="correct them; `glideflow config show` prints every key with its meaning and limits",
+        next_step=next_step,
     )
 
 
@@ -210,8 +236,8 @@ class _Location:
     model: type[BaseModel] | None
 
 
-def _problem(detail: Mapping[str, Any], data: object) -> Problem:
-    location = _locate(tuple(detail["loc"]), data)
+def _problem(detail: Mapping[str, Any], data: object, kind: type[BaseModel]) -> Problem:
+    location = _locate(tuple(detail["loc"]), data, kind)
     if detail["type"] == "extra_forbidden":
         return _unknown_key(location)
     found = (
@@ -266,10 +292,10 @@ def _unknown_key(location: _Location) -> Problem:
     return Problem(path=location.path, found=f"unknown key {shortened(key, MAX_FOUND_CHARACTERS)}", expected=expected)
 
 
-def _locate(loc: tuple[str | int, ...], data: object) -> _Location:
+def _locate(loc: tuple[str | int, ...], data: object, kind: type[BaseModel]) -> _Location:
     # Pydantic's location also holds the tag of a discriminated union ("folder"), which no key of the file is called.
     path: list[str | int] = []
-    annotation: object = RunSettings
+    annotation: object = kind
     model: type[BaseModel] | None = None
     for position, part in enumerate(loc):
         last = position == len(loc) - 1

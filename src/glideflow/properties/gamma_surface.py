@@ -345,7 +345,7 @@ def _landmarks(
     points: _PointSource, geometry: FaultGeometry, settings: GammaSurfaceSettings, progress: Progress
 ) -> _Landmarks:
     """The primary path and the extremal faults on it."""
-    isf, asf = _special_faults(geometry.layers, geometry.cut)
+    isf, asf = special_faults(geometry.layers, geometry.cut)
     path = isf if isf is not None else np.array([geometry.layers.burgers_vector_angstrom, 0.0])
     fractions = np.linspace(0.0, 1.0, settings.path_points)
     energies = []
@@ -364,7 +364,7 @@ def _landmarks(
     )
 
 
-def _special_faults(layers: LayeredCrystal, cut: str) -> tuple[FloatArray | None, FloatArray | None]:
+def special_faults(layers: LayeredCrystal, cut: str) -> tuple[FloatArray | None, FloatArray | None]:
     """Displacements (2,) of the intrinsic and of the aligned fault of close-packed planes, the shortest along ±y.
 
     In fcc {111} and hcp (0001), plane 0 above the cut lies in one kind of hollow of plane -1 below it, at r modulo the

@@ -41,6 +41,7 @@ from glideflow.transfer.periodic import grid_fractions, resampled, values_at
 CLOSED_FORMS = ("sinusoidal", "joos_duesbery")
 MODELS = (*CLOSED_FORMS, "line", "surface", "gradient")
 """Continuum models of a data set, as `glideflow.properties.peierls_nabarro` names them."""
+_SEMIDISCRETE = MODELS[len(CLOSED_FORMS) :]
 ModelValues = tuple[float, float, float]
 """Stress in MPa, width and separation of the partials in Å."""
 STRUCTURES = ("fcc", "bcc", "hcp")
@@ -111,6 +112,63 @@ def assemble(
             gathered.add(entry, slip_system(systems[entry.potential.structure]))
     definitions = tuple(systems[structure].model_dump_json() for structure in structures)
     return _dataset(gathered, settings, name, library, library_sha256, definitions)
+
+
+def single_sample(
+    lattice: LatticeResult,
+    elastic: ElasticResult,
+    gamma: GammaSurfaceResult,
+    definition: SlipSystemSettings,
+    *,
+    name: str,
+    element: str = "",
+    source: str = OTHER,
+    semidiscrete: bool = False,
+) -> TransferDataset:
+    """A data set of one crystal whose Peierls stress is to be predicted.
+
+    Args:
+        lattice: the crystal.
+        elastic: its elastic constants.
+        gamma: its γ surface.
+        definition: the slip system, with the cut of the γ surface.
+        name: id of the sample.
+        element: chemical symbol.
+        source: ``EAM/MEAM``, ``machine-learned`` or ``other``.
+        semidiscrete: whether the semidiscrete models are solved, too (0.1 to some seconds); else they are NaN.
+
+    Raises:
+        PropertyError: there is no dislocation in such a crystal.
+    """
+    system = slip_system(definition)
+    settings = PeierlsNabarroSettings()
+    wanted = settings if semidiscrete else settings.model_copy(update={"models": ()})
+    found = peierls_nabarro(lattice, elastic, gamma, system, wanted, character=CHARACTER)
+    values = np.array([*_closed_values(found), *(_semidiscrete_values(found, model) for model in _SEMIDISCRETE)])
+    values[~np.isfinite(values)] = np.nan
+    sample = {
+        "potential_ids": name,
+        "elements": element,
+        "structures": definition.structure,
+        "slip_systems": definition.name,
+        "families": name,
+        "sources": source,
+        "flags": "",
+        **_inputs(lattice, elastic, gamma, system, settings),
+        "peierls_mpa": np.nan,
+        "peierls_error_mpa": np.nan,
+        "resolution_mpa": np.nan,
+        **_NO_BOUND,
+        **_columns_of(values),
+    }
+    return TransferDataset(
+        name=name,
+        **{key: _column([value]) for key, value in sample.items()},
+        protocol="",
+        peierls_nabarro_names=MODELS,
+        slip_system_definitions=(definition.model_dump_json(),),
+        glideflow_version=__version__,
+    )
 
 
 def source_kind(engine: str, pair_style: str) -> str:
@@ -225,9 +283,6 @@ def _sample(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSet
     lattice = _result(entry, "lattice", LatticeResult)
     elastic = _result(entry, "elastic", ElasticResult)
     gamma = _result(entry, "gamma_surface", GammaSurfaceResult, system.name)
-    continuum = continuum_of(lattice, elastic, gamma, system, settings, CHARACTER)
-    stiffness = framed_stiffness_gpa(elastic, layered_crystal(lattice.crystal, system).frame.axes)
-    values, error = interpolated(gamma)
     return {
         "potential_ids": entry.potential.id,
         "elements": entry.potential.element,
@@ -236,6 +291,23 @@ def _sample(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSet
         "families": entry.family_computed or entry.potential.family or entry.potential.id,
         "sources": source_kind(entry.potential.engine, entry.potential.pair_style),
         "flags": "; ".join(entry.flags),
+        **_inputs(lattice, elastic, gamma, system, settings),
+        **_continuum_models(entry, system, settings),
+    }
+
+
+def _inputs(
+    lattice: LatticeResult,
+    elastic: ElasticResult,
+    gamma: GammaSurfaceResult,
+    system: SlipSystem,
+    settings: PeierlsNabarroSettings,
+) -> dict[str, Any]:
+    """What a sample has of numbers from elastic constants and γ surface, without continuum models."""
+    continuum = continuum_of(lattice, elastic, gamma, system, settings, CHARACTER)
+    stiffness = framed_stiffness_gpa(elastic, layered_crystal(lattice.crystal, system).frame.axes)
+    values, error = interpolated(gamma)
+    return {
         "elastic_gpa": elastic_features_gpa(stiffness),
         "stiffness_gpa": stiffness,
         "energy_tensor_gpa": continuum.energy_tensor_gpa,
@@ -248,7 +320,6 @@ def _sample(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNabarroSet
         "burgers_angstrom": continuum.burgers_angstrom,
         "plane_spacing_angstrom": continuum.gap_angstrom,
         "node_spacing_angstrom": continuum.spacing_angstrom,
-        **_continuum_models(entry, system, settings),
     }
 
 
@@ -298,9 +369,14 @@ def _continuum_models(
     stage = entry.stage("peierls_nabarro", system.name, CHARACTER)
     result = stage.result if stage is not None else None
     found = result if isinstance(result, PeierlsNabarroResult) else None
-    semidiscrete = [_semidiscrete_values(found, model) for model in MODELS[len(CLOSED_FORMS) :]]
+    semidiscrete = [_semidiscrete_values(found, model) for model in _SEMIDISCRETE]
     values = np.array([*_closed_forms(entry, system, settings), *semidiscrete])
     values[~np.isfinite(values)] = np.nan
+    return _columns_of(values)
+
+
+def _columns_of(values: FloatArray) -> dict[str, FloatArray]:
+    """Stress, width and separation of the partials from (k, 3), by the names of the fields of `TransferDataset`."""
     return {
         "peierls_nabarro_mpa": values[:, 0],
         "peierls_nabarro_width_angstrom": values[:, 1],
@@ -313,7 +389,10 @@ def _closed_forms(entry: LibraryEntry, system: SlipSystem, settings: PeierlsNaba
     needed = (_result(entry, "lattice", LatticeResult), _result(entry, "elastic", ElasticResult))
     gamma = _result(entry, "gamma_surface", GammaSurfaceResult, system.name)
     only = settings.model_copy(update={"models": ()})
-    found = peierls_nabarro(*needed, gamma, system, only, character=CHARACTER)
+    return _closed_values(peierls_nabarro(*needed, gamma, system, only, character=CHARACTER))
+
+
+def _closed_values(found: PeierlsNabarroResult) -> list[ModelValues]:
     return [
         (found.peierls_sinusoidal_mpa, 2 * found.half_width_sinusoidal_angstrom, np.nan),
         (found.peierls_joos_duesbery_mpa, 2 * found.half_width_angstrom, np.nan),

@@ -1,0 +1,343 @@
+"""A γ surface from a few of its points: what those of a slip system look like, and what the points say of this one.
+
+γ over μ b is a sum of plane waves averaged over the operations of the layer group. Over the potentials of a library the
+coefficients of these waves are far from free: a normal distribution of them, its mean and covariance taken from one
+potential of each family, is the prior. Values at single displacements, whichever there are, are linear in the
+coefficients, so that the posterior is normal too, and says at every displacement how well γ is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from glideflow import __version__
+from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.crystals.lattices import FloatArray, crystal
+from glideflow.crystals.layers import LayeredCrystal, layered_crystal
+from glideflow.crystals.slip_systems import slip_system
+from glideflow.crystals.symmetry import displacement_symmetry
+from glideflow.errors import ConfigurationError, PropertyError
+from glideflow.properties.fourier import has_sine, star_functions, star_wavevectors
+from glideflow.properties.gamma_surface import special_faults
+from glideflow.storage import record
+from glideflow.transfer.dataset import TransferDataset
+from glideflow.transfer.features import gamma_scaled
+from glideflow.transfer.periodic import grid_fractions
+
+SHELLS = 60
+"""Stars of plane waves beyond the constant. Half of the library's γ surfaces keep less than 0.3 % of their maximum as
+the largest error at any point."""
+SHRINKAGE = 0.2
+"""Share of the covariance that is taken as if coefficients were independent: with fewer potentials than coefficients
+their sample covariance knows directions in which γ cannot vary. Between 0.02 and 0.3 the error for families left out
+does not depend on it; the larger values keep the stated errors honest when there are many points."""
+_IDEAL_RATIO = {"hcp": 1.633}
+_FEWEST_FAMILIES = 8
+_ZERO = 1e-6
+_PATH_POINTS = 181
+_LARGEST_MOVE = 1e-4
+_MAX_ROUNDS = 50
+_FEW = 3
+_LARGEST_MISFIT = 0.05
+
+
+@record
+@dataclass(frozen=True, kw_only=True)
+class GammaPrior:
+    """Normal distribution of γ over μ b on a slip system.
+
+    Coefficients stand for the cosines of all stars, and after them the sines of those that have one.
+
+    Attributes:
+        structure: crystal structure.
+        slip_system: name of the slip system.
+        slip_system_definition: its settings as JSON, with the cut.
+        waves_per_period: (S, 2) whole numbers: waves of each star along the two periods, the constant first.
+        symmetry: (M, 2, 2) operations of the layer group on displacements in periods.
+        with_sine: (S,) 1 where the sine of the star does not vanish by symmetry, else 0.
+        mean: (K,) means of the coefficients.
+        covariance: (K, K) their covariance.
+        potential_ids: the potentials, one of each family and metal.
+        library_sha256: digest of the library that they came from.
+        glideflow_version: version of this package.
+    """
+
+    structure: str
+    slip_system: str
+    slip_system_definition: str
+    waves_per_period: FloatArray
+    symmetry: FloatArray
+    with_sine: FloatArray
+    mean: FloatArray
+    covariance: FloatArray
+    potential_ids: tuple[str, ...]
+    library_sha256: str = ""
+    glideflow_version: str = ""
+
+    def design(self, fractions: FloatArray) -> FloatArray:
+        """(P, K) waves at (P, 2) displacements in periods."""
+        return _waves(np.asarray(fractions, dtype=float), self.waves_per_period, self.symmetry, self.with_sine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GammaValues:
+    """What is known of a γ surface.
+
+    Attributes:
+        fractions: (P, 2) displacements in periods along b and across it.
+        gamma_mj_m2: (P,) γ there.
+        error_mj_m2: (P,) standard errors.
+        path_fractions: (2,) end of the path from the perfect crystal on which the unstable fault lies.
+        usf_mj_m2: maximum on this path, None if not known.
+        usf_error_mj_m2: its standard error.
+    """
+
+    fractions: FloatArray
+    gamma_mj_m2: FloatArray
+    error_mj_m2: FloatArray
+    path_fractions: FloatArray
+    usf_mj_m2: float | None = None
+    usf_error_mj_m2: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GammaEstimate:
+    """A γ surface as far as it is known: a normal distribution of its coefficients.
+
+    Attributes:
+        prior: where it started from; its mean and covariance are superseded.
+        unit_mj_m2: μ b, the unit of the coefficients.
+        mean: (K,) means of the coefficients.
+        covariance: (K, K) their covariance.
+        residual_mj_m2: (P,) what the estimate differs by at the given points.
+    """
+
+    prior: GammaPrior
+    unit_mj_m2: float
+    mean: FloatArray
+    covariance: FloatArray
+    residual_mj_m2: FloatArray
+
+    def gamma_mj_m2(self, fractions: FloatArray) -> FloatArray:
+        """(P,) most likely γ at (P, 2) displacements in periods."""
+        return np.asarray(self.prior.design(fractions) @ self.mean * self.unit_mj_m2)
+
+    def deviation_mj_m2(self, fractions: FloatArray) -> FloatArray:
+        """(P,) standard deviation of γ at (P, 2) displacements in periods."""
+        waves = self.prior.design(fractions) @ self._root
+        return np.asarray(np.sqrt((waves**2).sum(axis=1)) * self.unit_mj_m2)
+
+    def drawn(self, count: int, seed: int) -> tuple[GammaEstimate, ...]:
+        """γ surfaces drawn from the distribution; what is known of each is everything."""
+        normal = np.random.default_rng(seed).standard_normal((count, len(self.mean)))
+        return tuple(self.moved(self._root @ each) for each in normal)
+
+    def moved(self, change: FloatArray) -> GammaEstimate:
+        """The γ surface with the coefficients moved by (K,), as if it were known."""
+        return GammaEstimate(
+            prior=self.prior,
+            unit_mj_m2=self.unit_mj_m2,
+            mean=self.mean + change,
+            covariance=np.zeros_like(self.covariance),
+            residual_mj_m2=np.zeros(0),
+        )
+
+    def principal_changes(self, share: float) -> FloatArray:
+        """(C, K) independent changes of the coefficients by one standard deviation, the largest first.
+
+        Args:
+            share: part of the variance of γ, averaged over the period, that they have together.
+        """
+        # Mean squares over the period: waves are orthogonal there up to the averaging over operations.
+        weights = (self.prior.design(_grid(self.prior)) ** 2).mean(axis=0) ** 0.5
+        values, vectors = np.linalg.eigh(weights[:, None] * self.covariance * weights)
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+        if not values.any():
+            return np.zeros((0, len(self.mean)))
+        count = int(np.searchsorted(np.cumsum(values) / values.sum(), share)) + 1
+        return np.asarray((vectors * np.sqrt(values) / weights[:, None]).T[:count])
+
+    @cached_property
+    def _root(self) -> FloatArray:
+        return _square_root(self.covariance)
+
+
+def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> GammaPrior:
+    """What the γ surfaces of a data set of one structure look like.
+
+    Args:
+        dataset: the data set; Peierls stresses are not read.
+        settings: its slip system.
+
+    Raises:
+        ConfigurationError: the data set has more than one structure, or too few families.
+    """
+    chosen = _one_of_each(dataset)
+    if set(dataset.structures) != {settings.structure} or len(chosen) < _FEWEST_FAMILIES:
+        raise ConfigurationError(
+            f"γ surfaces of {len(chosen)} families, {', '.join(sorted(set(dataset.structures)))}",
+            expected=f"at least {_FEWEST_FAMILIES} families of {settings.structure}",
+            next_step="name a data set of one structure with more potentials",
+        )
+    waves, symmetry, with_sine = _stars(settings)
+    fractions = _product(grid_fractions(dataset.gamma_mj_m2.shape[1]))
+    design = _waves(fractions, waves, symmetry, with_sine)
+    images = gamma_scaled(dataset)[chosen].reshape(len(chosen), -1)
+    coefficients = np.linalg.lstsq(design, images.T, rcond=1e-10)[0].T
+    covariance = np.cov(coefficients.T)
+    return GammaPrior(
+        structure=settings.structure,
+        slip_system=settings.name,
+        slip_system_definition=settings.model_dump_json(),
+        waves_per_period=waves,
+        symmetry=symmetry,
+        with_sine=with_sine,
+        mean=coefficients.mean(axis=0),
+        covariance=(1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance)),
+        potential_ids=tuple(dataset.potential_ids[index] for index in chosen),
+        library_sha256=dataset.library_sha256,
+        glideflow_version=__version__,
+    )
+
+
+def estimate(prior: GammaPrior, values: GammaValues, unit_mj_m2: float) -> GammaEstimate:
+    """The γ surface of which some values are known.
+
+    Args:
+        prior: what γ surfaces of this slip system look like.
+        values: what is known of this one; that γ of the perfect crystal vanishes is added.
+        unit_mj_m2: μ b of this crystal.
+
+    Raises:
+        PropertyError: the place of the unstable fault is not found.
+    """
+    fractions = np.vstack([np.zeros((1, 2)), values.fractions])
+    known = np.concatenate([[0.0], values.gamma_mj_m2])
+    errors = np.concatenate([[_ZERO * unit_mj_m2], values.error_mj_m2])
+    if values.usf_mj_m2 is None:
+        return _conditioned(prior, fractions, known, errors, unit_mj_m2)
+    return _with_maximum(prior, values, (fractions, known, errors), unit_mj_m2)
+
+
+def fault_fractions(settings: SlipSystemSettings) -> tuple[FloatArray | None, FloatArray | None]:
+    """(2,) displacements in periods of the intrinsic and the aligned fault; None where a plane has none."""
+    layers = _reference(settings)
+    found = special_faults(layers, settings.cut or "wide")
+    isf, asf = (None if fault is None else fault / layers.period_angstrom for fault in found)
+    return isf, asf
+
+
+def path_end_fractions(settings: SlipSystemSettings) -> FloatArray:
+    """(2,) end of the path on which the unstable fault lies, in periods: the intrinsic fault, else b."""
+    fault, _ = fault_fractions(settings)
+    return np.array([1.0, 0.0]) if fault is None else fault
+
+
+def _with_maximum(
+    prior: GammaPrior, values: GammaValues, points: tuple[FloatArray, FloatArray, FloatArray], unit_mj_m2: float
+) -> GammaEstimate:
+    """The estimate whose maximum on the path is known; where it lies follows from the estimate, in turns."""
+    fractions, known, errors = points
+    path = prior.design(np.linspace(0, 1, _PATH_POINTS)[:, None] * values.path_fractions)
+    assert values.usf_mj_m2 is not None
+    known, errors = np.append(known, [values.usf_mj_m2]), np.append(errors, [values.usf_error_mj_m2])
+    place, rounds = _highest(path @ prior.mean), []
+    for _ in range(_MAX_ROUNDS):
+        top = place * values.path_fractions
+        found = _conditioned(prior, np.vstack([fractions, top]), known, errors, unit_mj_m2)
+        rounds.append((abs(float((path @ found.mean).max()) * unit_mj_m2 - known[-1]), found))
+        moved = _highest(path @ found.mean)
+        if abs(moved - place) < _LARGEST_MOVE:
+            break
+        place = (place + moved) / 2
+    # Of two maxima of nearly the same height each may call for the other one: the closest round is as good as any.
+    error, closest = min(rounds, key=lambda each: each[0])
+    _refuse_no_maximum(error, values)
+    return closest
+
+
+def _refuse_no_maximum(error_mj_m2: float, values: GammaValues) -> None:
+    assert values.usf_mj_m2 is not None
+    if error_mj_m2 > max(_FEW * values.usf_error_mj_m2, _LARGEST_MISFIT * abs(values.usf_mj_m2)):
+        raise PropertyError(
+            f"the unstable fault is {error_mj_m2:.3g} mJ/m² from the {values.usf_mj_m2:g} mJ/m² that were given",
+            expected="a maximum of γ between the perfect crystal and the end of the path that fits the other points",
+            next_step="look whether all values are of the same plane and in mJ/m², or give γ at displacements instead",
+        )
+
+
+def _highest(line: FloatArray) -> float:
+    """Place of the maximum of values at equal distances from 0 to 1, by the parabola through the highest three."""
+    top = int(np.clip(np.argmax(line), 1, len(line) - 2))
+    low, middle, high = line[top - 1 : top + 2]
+    curvature = low - 2 * middle + high
+    step = 0.0 if curvature >= 0 else float(np.clip((low - high) / (2 * curvature), -1, 1))
+    return (top + step) / (len(line) - 1)
+
+
+def _conditioned(
+    prior: GammaPrior, fractions: FloatArray, known_mj_m2: FloatArray, error_mj_m2: FloatArray, unit_mj_m2: float
+) -> GammaEstimate:
+    """The normal posterior, by the information of the points in units of the prior: as large as the prior is."""
+    design, root = prior.design(fractions), _square_root(prior.covariance)
+    weighted = design @ root * (unit_mj_m2 / error_mj_m2)[:, None]
+    missing = (known_mj_m2 - design @ prior.mean * unit_mj_m2) / error_mj_m2
+    values, vectors = np.linalg.eigh(np.eye(root.shape[1]) + weighted.T @ weighted)
+    mean = prior.mean + root @ (vectors @ ((vectors.T @ (weighted.T @ missing)) / values))
+    spread = root @ (vectors / np.sqrt(values))
+    return GammaEstimate(
+        prior=prior,
+        unit_mj_m2=unit_mj_m2,
+        mean=np.asarray(mean),
+        covariance=np.asarray(spread @ spread.T),
+        residual_mj_m2=np.asarray(design @ mean * unit_mj_m2 - known_mj_m2)[1:],
+    )
+
+
+def _square_root(covariance: FloatArray) -> FloatArray:
+    """A (K, K) matrix whose product with its transpose is the covariance, singular ones included."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+def _one_of_each(dataset: TransferDataset) -> Sequence[int]:
+    """Indices of the first sample of each family and metal."""
+    first: dict[tuple[str, str], int] = {}
+    for index, key in enumerate(zip(dataset.families, dataset.elements, strict=True)):
+        first.setdefault(key, index)
+    return list(first.values())
+
+
+def _reference(settings: SlipSystemSettings) -> LayeredCrystal:
+    """A crystal that stands for all of its structure: in periods, none differs in displacements and symmetry."""
+    perfect = crystal(settings.structure, 1.0, _IDEAL_RATIO.get(settings.structure))
+    return layered_crystal(perfect, slip_system(settings))
+
+
+def _stars(settings: SlipSystemSettings) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Waves, operations and which stars have a sine, in periods."""
+    layers = _reference(settings)
+    perfect = crystal(settings.structure, 1.0, _IDEAL_RATIO.get(settings.structure))
+    operations = displacement_symmetry(perfect, layers, settings.cut or "wide")
+    wavevectors = star_wavevectors(layers.in_plane_angstrom, operations, SHELLS)
+    waves = np.rint(wavevectors * layers.period_angstrom / (2 * np.pi))
+    in_periods = operations * layers.period_angstrom[None, None, :] / layers.period_angstrom[None, :, None]
+    return waves, in_periods, has_sine(wavevectors, operations).astype(float)
+
+
+def _waves(fractions: FloatArray, waves: FloatArray, symmetry: FloatArray, with_sine: FloatArray) -> FloatArray:
+    cosines, sines = star_functions(fractions, 2 * np.pi * waves, symmetry)
+    return np.hstack([cosines, sines[:, with_sine > 0]])
+
+
+def _grid(prior: GammaPrior) -> FloatArray:
+    """(P, 2) displacements in periods that resolve every wave."""
+    return _product(grid_fractions(2 * int(np.abs(prior.waves_per_period).max()) + 1))
+
+
+def _product(fractions: FloatArray) -> FloatArray:
+    return np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2)

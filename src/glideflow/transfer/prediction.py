@@ -1,0 +1,497 @@
+"""From a crystal that a user describes to its Peierls stress: the value, how far to trust it, and what to compute next.
+
+A prediction errs by what the model has learned from its training samples (the spread that validation has calibrated),
+and by what is not known of the γ surface. The latter is normal in the coefficients of γ
+(`glideflow.transfer.gamma_prior`): the model is asked for γ moved by one standard deviation to both sides along each
+independent direction, and the halves of the differences add up in squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glideflow.crystals.lattices import FloatArray
+from glideflow.errors import ConfigurationError
+from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor
+from glideflow.properties.results import ElasticResult
+from glideflow.storage import record
+from glideflow.transfer.assembly import single_sample
+from glideflow.transfer.dataset import OTHER, TransferDataset, target_log10
+from glideflow.transfer.features import scalars
+from glideflow.transfer.gamma_prior import GammaEstimate, GammaPrior
+from glideflow.transfer.metrics import LEVELS
+from glideflow.transfer.models import FittedModel, Prediction
+from glideflow.transfer.user_inputs import UserCrystal, gamma_result
+
+NEIGHBOURS = 5
+VARIANCE_SHARE = 0.99
+"""Share of the variance of γ whose directions are followed."""
+KNOWN = 3e-3
+"""Deviation of γ over its maximum up to which γ counts as known: below what interpolation and models err by."""
+_STRUCTURE_COLUMNS = ("fcc", "bcc", "hcp")
+_CANDIDATES = 12
+_ELASTIC_STEP = 0.03
+_GRID = 30
+_RESIDUAL_ERRORS = 4.0
+
+
+@record
+@dataclass(frozen=True, kw_only=True)
+class TrainingDomain:
+    """Where the training samples of a model lie, for neighbours and for warnings.
+
+    Attributes:
+        group: name of the data set.
+        potential_ids: (n) the samples.
+        elements: (n) chemical symbols.
+        sources: (n) kinds of potentials.
+        peierls_mpa: (n,) their Peierls stresses.
+        names: (f) names of the features, see `glideflow.transfer.features.scalars`.
+        values: (n, f) features.
+        protocol: how the stresses were computed.
+        library_name: name of the library.
+        library_sha256: digest of its file.
+        floor_mpa: floor of the target.
+    """
+
+    group: str
+    potential_ids: tuple[str, ...]
+    elements: tuple[str, ...]
+    sources: tuple[str, ...]
+    peierls_mpa: FloatArray
+    names: tuple[str, ...]
+    values: FloatArray
+    protocol: str
+    library_name: str
+    library_sha256: str
+    floor_mpa: float
+
+    def scaled(self, values: FloatArray) -> FloatArray:
+        """(m, f) features in deviations of the training samples from their mean."""
+        return np.asarray((values - self.values.mean(axis=0)) / np.maximum(self.values.std(axis=0), 1e-9))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthModel:
+    """Everything that a prediction needs.
+
+    Attributes:
+        name: name of the model, e.g. ``best``.
+        model: the fitted model.
+        prior: what γ surfaces of the structure look like.
+        domain: the training samples.
+        semidiscrete: whether it wants the stresses of the semidiscrete models of a sample.
+    """
+
+    name: str
+    model: FittedModel
+    prior: GammaPrior
+    domain: TrainingDomain
+    semidiscrete: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """A training sample close to what is predicted.
+
+    Attributes:
+        potential_id: its potential.
+        element: chemical symbol.
+        peierls_mpa: its Peierls stress by atomistics.
+        distance: root mean square difference of the features, in deviations of the training samples.
+    """
+
+    potential_id: str
+    element: str
+    peierls_mpa: float
+    distance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A displacement at which γ should be computed next.
+
+    Attributes:
+        fraction: displacement in periods, along b and across it.
+        displacement_angstrom: the same in Å.
+        gamma_mj_m2: what γ is expected to be there.
+        deviation_mj_m2: its standard deviation as far as it is known now.
+        input_spread_log10: spread of the prediction by the unknown part of γ that is left with this point and those
+            before it.
+    """
+
+    fraction: tuple[float, float]
+    displacement_angstrom: tuple[float, float]
+    gamma_mj_m2: float
+    deviation_mj_m2: float
+    input_spread_log10: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrengthPrediction:
+    """A predicted Peierls stress.
+
+    Attributes:
+        name: what was predicted.
+        element: chemical symbol, empty if not said.
+        structure: crystal structure.
+        slip_system: slip system, character edge.
+        peierls_mpa: the prediction.
+        intervals_mpa: ends of the intervals by nominal level.
+        spread_log10: standard deviation of log₁₀ τ, both parts together.
+        model_spread_log10: of the model.
+        input_spread_log10: of what is not known of γ.
+        gamma_deviation_mj_m2: root mean square of the standard deviation of γ over the period.
+        gamma_maximum_mj_m2: maximum of γ.
+        gamma_residual_mj_m2: largest difference of γ to a given value.
+        neighbours: the closest training samples.
+        outside: features beyond all training samples, with value and range.
+        warnings: what else should make a reader careful.
+        model: name of the model.
+        trained_on: its training source.
+        input_source: where the inputs come from.
+    """
+
+    name: str
+    element: str
+    structure: str
+    slip_system: str
+    peierls_mpa: float
+    intervals_mpa: dict[float, tuple[float, float]]
+    spread_log10: float
+    model_spread_log10: float
+    input_spread_log10: float
+    gamma_deviation_mj_m2: float
+    gamma_maximum_mj_m2: float
+    gamma_residual_mj_m2: float
+    neighbours: tuple[Neighbour, ...]
+    outside: tuple[str, ...]
+    warnings: tuple[str, ...]
+    model: str
+    trained_on: str
+    input_source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """How a prediction follows its inputs.
+
+    Attributes:
+        elastic: d log τ / d log C for each independent constant, by name.
+        fractions: (g, g, 2) displacements in periods.
+        per_percent: (g, g) change of τ in percent if γ there is one percent of its maximum higher, in a bump of a
+            width of a tenth of the period, the layer group's images of it included.
+    """
+
+    elastic: dict[str, float]
+    fractions: FloatArray
+    per_percent: FloatArray
+
+
+def training_domain(dataset: TransferDataset, floor_mpa: float) -> TrainingDomain:
+    """Where the samples of a data set lie."""
+    found = scalars(dataset)
+    kept = [index for index, name in enumerate(found.names) if name not in _STRUCTURE_COLUMNS]
+    return TrainingDomain(
+        group=dataset.name,
+        potential_ids=dataset.potential_ids,
+        elements=dataset.elements,
+        sources=dataset.sources,
+        peierls_mpa=10 ** target_log10(dataset, floor_mpa).log10_mpa,
+        names=tuple(found.names[index] for index in kept),
+        values=found.values[:, kept],
+        protocol=dataset.protocol,
+        library_name=dataset.library_name,
+        library_sha256=dataset.library_sha256,
+        floor_mpa=floor_mpa,
+    )
+
+
+def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPrediction:
+    """Predict the Peierls stress of a crystal.
+
+    Args:
+        model: the model of its structure.
+        crystal: the crystal.
+
+    Raises:
+        ConfigurationError: the model is of another structure.
+        PropertyError: the crystal has no dislocation: γ has no barrier along the Burgers vector.
+    """
+    return _Prober(model, crystal).prediction()
+
+
+def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
+    """Displacements at which γ should be computed next, each the best one after those before it.
+
+    The best is the one whose value, known to the standard error of the given ones, leaves the least spread of the
+    prediction, to first order in what is not known.
+
+    Args:
+        model: the model of its structure.
+        crystal: the crystal.
+        count: how many.
+    """
+    return _Prober(model, crystal).suggestions(count)
+
+
+def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _CANDIDATES) -> Sensitivity:
+    """How the prediction follows elastic constants and γ.
+
+    Args:
+        model: the model of its structure.
+        crystal: the crystal.
+        points: points along each period; every one that no symmetry relates to another costs two predictions.
+    """
+    return _Prober(model, crystal).sensitivity(points)
+
+
+class _Prober:
+    """A model asked for a crystal and its variations."""
+
+    def __init__(self, model: StrengthModel, crystal: UserCrystal) -> None:
+        if crystal.definition.structure != model.prior.structure:
+            raise ConfigurationError(
+                f"{crystal.name} is {crystal.definition.structure}, the model of {model.prior.structure}",
+                expected="the same structure",
+                next_step="choose another model",
+            )
+        self._model = model
+        self._crystal = crystal
+        self._known = replace_known(crystal.gamma)
+
+    def prediction(self) -> StrengthPrediction:
+        """The prediction with everything around it."""
+        crystal, model = self._crystal, self._model
+        _, slopes, central = self._input_slopes()
+        sample = self._sample(self._known, crystal.elastic)
+        inputs = float(np.sqrt((slopes**2).sum()))
+        spread = float(np.hypot(central.spread_log10[0], inputs))
+        value = float(central.log10_mpa[0])
+        grid = _periodic_grid(_GRID)
+        deviation = float(np.sqrt((crystal.gamma.deviation_mj_m2(grid) ** 2).mean()))
+        residual = float(np.abs(crystal.gamma.residual_mj_m2).max(initial=0.0))
+        return StrengthPrediction(
+            name=crystal.name,
+            element=crystal.element,
+            structure=crystal.definition.structure,
+            slip_system=crystal.definition.name,
+            peierls_mpa=10**value,
+            intervals_mpa={level: _interval(value, spread, level) for level in LEVELS},
+            spread_log10=spread,
+            model_spread_log10=float(central.spread_log10[0]),
+            input_spread_log10=inputs,
+            gamma_deviation_mj_m2=deviation,
+            gamma_maximum_mj_m2=float(sample.gamma_mj_m2.max()),
+            gamma_residual_mj_m2=residual,
+            neighbours=_neighbours(model.domain, sample),
+            outside=_outside(model.domain, sample),
+            warnings=tuple(self._warnings(sample, value, inputs, float(central.spread_log10[0]))),
+            model=model.name,
+            trained_on=_training_source(model.domain),
+            input_source=crystal.source or "not stated",
+        )
+
+    def suggestions(self, count: int) -> tuple[Suggestion, ...]:
+        """The best displacements, one after the other."""
+        changes, slopes, _ = self._input_slopes()
+        gamma, period = self._crystal.gamma, self._period_angstrom()
+        fractions = _periodic_grid(_CANDIDATES)
+        waves = gamma.prior.design(fractions) * gamma.unit_mj_m2
+        expected, deviation = gamma.gamma_mj_m2(fractions), gamma.deviation_mj_m2(fractions)
+        moves, found = waves @ changes.T, []  # (P, C)
+        error = max(1.0, float(np.median(np.abs(gamma.residual_mj_m2))) if len(gamma.residual_mj_m2) else 1.0)
+        for _ in range(count if len(changes) else 0):
+            variance = (moves**2).sum(axis=1) + error**2
+            gain = (moves @ slopes) ** 2 / variance
+            best = int(np.argmax(np.round(gain / max(float(gain.max()), 1e-300), 9)))
+            # Knowing γ there leaves a narrower distribution of the changes: its covariance 1 becomes 1 - k aᵀ.
+            direction = moves[best]
+            shrink = direction / variance[best]
+            root = _root_of(np.eye(len(direction)) - np.outer(shrink, direction))
+            slopes, moves = slopes @ root, moves @ root
+            found.append(
+                Suggestion(
+                    fraction=(float(fractions[best, 0]), float(fractions[best, 1])),
+                    displacement_angstrom=tuple(float(v) for v in fractions[best] * period),  # type: ignore[arg-type]
+                    gamma_mj_m2=float(expected[best]),
+                    deviation_mj_m2=float(deviation[best]),
+                    input_spread_log10=float(np.sqrt((slopes**2).sum())),
+                )
+            )
+        return tuple(found)
+
+    def sensitivity(self, points: int) -> Sensitivity:
+        """Central differences for every elastic constant and every point of γ."""
+        fractions = _periodic_grid(points)
+        changes = self._bumps(fractions)
+        rounded = np.round(changes / np.abs(changes).max(), 9)
+        unique, index = np.unique(rounded, axis=0, return_inverse=True)
+        first = np.array([int(np.flatnonzero(index.ravel() == k)[0]) for k in range(len(unique))])
+        both = [self._known.moved(sign * changes[k]) for k in first for sign in (1, -1)]
+        answers = self._ask([(gamma, self._crystal.elastic) for gamma in both]).log10_mpa.reshape(-1, 2)
+        slopes = (answers[:, 0] - answers[:, 1]) / 2
+        return Sensitivity(
+            elastic=self._elastic_slopes(),
+            fractions=fractions.reshape(points, points, 2),
+            per_percent=((10**slopes - 1) * 100)[index.ravel()].reshape(points, points),
+        )
+
+    def _input_slopes(self) -> tuple[FloatArray, FloatArray, Prediction]:
+        """Independent changes (C, K) of γ's coefficients, what log₁₀ τ follows them by, and the prediction itself."""
+        gamma = self._crystal.gamma
+        changes = gamma.principal_changes(VARIANCE_SHARE)
+        deviation = gamma.deviation_mj_m2(_periodic_grid(_GRID)).max()
+        if deviation <= KNOWN * gamma.gamma_mj_m2(_periodic_grid(_GRID)).max():
+            changes = changes[:0]
+        moved = [self._known.moved(sign * change) for change in changes for sign in (1, -1)]
+        answers = self._ask([(each, self._crystal.elastic) for each in (self._known, *moved)])
+        pairs = answers.log10_mpa[1:].reshape(-1, 2)
+        central = Prediction(log10_mpa=answers.log10_mpa[:1], spread_log10=answers.spread_log10[:1])
+        return changes, (pairs[:, 0] - pairs[:, 1]) / 2, central
+
+    def _elastic_slopes(self) -> dict[str, float]:
+        names = ("c11", "c12", "c44", "c13", "c33")
+        values = self._constants()
+        both = [
+            _elastic(self._crystal.elastic, [*values[:k], values[k] * (1 + sign * _ELASTIC_STEP), *values[k + 1 :]])
+            for k in range(len(values))
+            for sign in (1, -1)
+        ]
+        answers = self._ask([(self._known, elastic) for elastic in both]).log10_mpa.reshape(-1, 2)
+        slopes = (answers[:, 0] - answers[:, 1]) / np.log10((1 + _ELASTIC_STEP) / (1 - _ELASTIC_STEP))
+        return {name: float(slope) for name, slope in zip(names, slopes, strict=False)}
+
+    def _constants(self) -> list[float]:
+        elastic = self._crystal.elastic
+        all_ = (elastic.c11_gpa, elastic.c12_gpa, elastic.c44_gpa, elastic.c13_gpa, elastic.c33_gpa)
+        return [value for value in all_ if value is not None]
+
+    def _bumps(self, fractions: FloatArray) -> FloatArray:
+        """(P, K) coefficients of bumps of a percent of γ's maximum at the displacements, zero at the lattice sites."""
+        gamma = self._known
+        grid = _periodic_grid(2 * int(np.abs(gamma.prior.waves_per_period).max()) + 1)
+        design = gamma.prior.design(grid)
+        apart = grid[None] - fractions[:, None]
+        heights = np.exp(-((apart - np.rint(apart)) ** 2).sum(axis=2) / (2 * 0.1**2))
+        solution = np.asarray(np.linalg.lstsq(design, heights.T, rcond=1e-10)[0].T)
+        zero = gamma.prior.design(np.zeros((1, 2)))[0]
+        solution[:, 0] -= solution @ zero  # the perfect crystal stays where it is
+        return np.asarray(solution * 0.01 * gamma.gamma_mj_m2(grid).max() / gamma.unit_mj_m2)
+
+    def _ask(self, variations: Sequence[tuple[GammaEstimate, ElasticResult]]) -> Prediction:
+        """The model's answers for variations of the crystal, in one batch."""
+        samples = stacked([self._sample(gamma, elastic) for gamma, elastic in variations])
+        return self._model.model.predict(samples, np.arange(len(samples)))
+
+    def _sample(self, gamma: GammaEstimate, elastic: ElasticResult) -> TransferDataset:
+        crystal = self._crystal
+        return single_sample(
+            crystal.lattice,
+            elastic,
+            gamma_result(crystal, gamma),
+            crystal.definition,
+            name=crystal.name,
+            element=crystal.element,
+            source=OTHER,
+            semidiscrete=self._model.semidiscrete,
+        )
+
+    def _period_angstrom(self) -> FloatArray:
+        return np.asarray(self._sample(self._known, self._crystal.elastic).cell_angstrom[0])
+
+    def _warnings(self, sample: TransferDataset, value: float, inputs: float, model: float) -> list[str]:
+        found = []
+        if sample.gamma_mj_m2.min() < -0.01 * sample.gamma_mj_m2.max():
+            found.append(f"γ is negative: {sample.gamma_mj_m2.min():.4g} mJ/m² at its lowest")
+        gamma = self._crystal.gamma
+        residual = float(np.abs(gamma.residual_mj_m2).max(initial=0.0))
+        if residual > _RESIDUAL_ERRORS and residual > 0.02 * sample.gamma_mj_m2.max():
+            found.append(
+                f"no γ surface with the symmetry of the plane meets the given values: {residual:.4g} mJ/m² are left; "
+                "look at their displacements, their sign across b included"
+            )
+        if inputs > model:
+            found.append("most of the spread comes from γ: `--suggest` says which points to compute")
+        if value < np.log10(self._model.domain.floor_mpa) + 1e-9:
+            found.append(f"at or below the {self._model.domain.floor_mpa:g} MPa that the training values resolve")
+        return found
+
+
+def stacked(datasets: Sequence[TransferDataset]) -> TransferDataset:
+    """Samples of several data sets of the same kind, one after the other."""
+    first = datasets[0]
+    joined: dict[str, Any] = {}
+    for name in first.sample_fields():
+        values = [getattr(dataset, name) for dataset in datasets]
+        joined[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else sum(values, ())
+    return replace(first, **joined)
+
+
+def replace_known(gamma: GammaEstimate) -> GammaEstimate:
+    """The most likely γ surface, as if it were known."""
+    return gamma.moved(np.zeros_like(gamma.mean))
+
+
+def _elastic(elastic: ElasticResult, constants: Sequence[float]) -> ElasticResult:
+    tensor = hexagonal_tensor(*constants) if len(constants) > 3 else cubic_tensor(*constants)
+    return replace(elastic, tensor_gpa=tensor)
+
+
+def _root_of(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+def _periodic_grid(points: int) -> FloatArray:
+    """(points², 2) displacements in periods."""
+    fractions = np.arange(points) / points
+    return np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _interval(value: float, spread: float, level: float) -> tuple[float, float]:
+    from statistics import NormalDist
+
+    reach = NormalDist().inv_cdf((1 + level) / 2) * spread
+    return 10 ** (value - reach), 10 ** (value + reach)
+
+
+def _features(domain: TrainingDomain, sample: TransferDataset) -> FloatArray:
+    found = scalars(sample)
+    return np.asarray(found.values[0, [found.names.index(name) for name in domain.names]])
+
+
+def _neighbours(domain: TrainingDomain, sample: TransferDataset) -> tuple[Neighbour, ...]:
+    apart = domain.scaled(domain.values) - domain.scaled(_features(domain, sample)[None])
+    distance = np.sqrt((apart**2).mean(axis=1))
+    return tuple(
+        Neighbour(
+            potential_id=domain.potential_ids[k],
+            element=domain.elements[k],
+            peierls_mpa=float(domain.peierls_mpa[k]),
+            distance=float(distance[k]),
+        )
+        for k in np.argsort(distance, kind="stable")[:NEIGHBOURS]
+    )
+
+
+def _outside(domain: TrainingDomain, sample: TransferDataset) -> tuple[str, ...]:
+    values = _features(domain, sample)
+    low, high = domain.values.min(axis=0), domain.values.max(axis=0)
+    return tuple(
+        f"{name} = {value:.4g}, in training {bottom:.4g} to {top:.4g}"
+        for name, value, bottom, top in zip(domain.names, values, low, high, strict=True)
+        if not bottom - 1e-9 <= value <= top + 1e-9
+    )
+
+
+def _training_source(domain: TrainingDomain) -> str:
+    kinds = ", ".join(f"{domain.sources.count(kind)} {kind}" for kind in sorted(set(domain.sources)))
+    return (
+        f"{len(domain.potential_ids)} potentials ({kinds}) of the library {domain.library_name!r} "
+        f"(sha256 {domain.library_sha256[:12]}), data set {domain.group}, protocol {domain.protocol}"
+    )

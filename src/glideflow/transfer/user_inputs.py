@@ -1,0 +1,461 @@
+"""A crystal as its user describes it, elastic constants and whatever is known of γ, as a sample to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from glideflow.config.load import load_section
+from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.config.strength_inputs import ElasticInput, GammaGrid, GammaInput, GammaPoint, StrengthInputs
+from glideflow.crystals.lattices import FloatArray
+from glideflow.crystals.layers import LayeredCrystal, layered_crystal
+from glideflow.crystals.slip_systems import slip_system
+from glideflow.crystals.symmetry import displacement_symmetry
+from glideflow.errors import ConfigurationError
+from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor, symmetric_tensor
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
+from glideflow.transfer.assembly import framed_stiffness_gpa, shear_modulus_gpa
+from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
+from glideflow.transfer.gamma_prior import (
+    GammaEstimate,
+    GammaPrior,
+    GammaValues,
+    estimate,
+    fault_fractions,
+    path_end_fractions,
+)
+from glideflow.units import EV_PER_A2_TO_MJ_PER_M2
+
+GRID_POINTS = 31
+"""Points of the γ grid along each period, the repeated edge included: those of the library."""
+_PATH_POINTS = 41
+_CUBIC = ("c11_gpa", "c12_gpa", "c44_gpa")
+_HEXAGONAL = (*_CUBIC, "c13_gpa", "c33_gpa")
+_LARGEST_AREA_ERROR = 0.02
+_LARGEST_TEXT_BYTES = 4 * 2**20
+_OUTCAR_TITLE = "TOTAL ELASTIC MODULI (kBar)"
+_OUTCAR_ROWS = ("XX", "YY", "ZZ", "XY", "YZ", "ZX")
+_KBAR_PER_GPA = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserCrystal:
+    """A crystal as its user describes it.
+
+    Attributes:
+        name: what it is.
+        element: chemical symbol, empty if not said.
+        source: where the numbers come from.
+        lattice: lattice constants.
+        elastic: elastic constants.
+        gamma: what is known of the γ surface.
+        definition: slip system, with the cut.
+    """
+
+    name: str
+    element: str
+    source: str
+    lattice: LatticeResult
+    elastic: ElasticResult
+    gamma: GammaEstimate
+    definition: SlipSystemSettings
+
+
+def read_inputs(path: Path) -> StrengthInputs:
+    """Read the description of a crystal (YAML or JSON).
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not valid; the message lists every problem.
+    """
+    return load_section(path, StrengthInputs, "correct them; `glideflow predict --example fcc` prints a complete one")
+
+
+def user_crystal(inputs: StrengthInputs, prior: GammaPrior, folder: Path, name: str = "") -> UserCrystal:
+    """A crystal from its description, the γ surface estimated from what is given.
+
+    Args:
+        inputs: the description.
+        prior: what γ surfaces of this structure look like.
+        folder: where relative paths in the description start.
+        name: its name, if the description gives none.
+
+    Raises:
+        ConfigurationError: constants or values are missing, contradict each other, or files do not hold them.
+        PropertyError: the values do not make a γ surface.
+    """
+    definition = SlipSystemSettings.model_validate_json(prior.slip_system_definition)
+    lattice, elastic = lattice_result(inputs), elastic_result(inputs, folder)
+    layers = layered_crystal(lattice.crystal, slip_system(definition))
+    modulus = float(shear_modulus_gpa(framed_stiffness_gpa(elastic, layers.frame.axes)))
+    unit = modulus * layers.burgers_vector_angstrom * GPA_ANGSTROM_TO_MJ_PER_M2
+    known = gamma_values(inputs.gamma, definition, layers, folder)
+    return UserCrystal(
+        name=inputs.name or name,
+        element=inputs.element,
+        source=inputs.source,
+        lattice=lattice,
+        elastic=elastic,
+        gamma=estimate(prior, known, unit),
+        definition=definition,
+    )
+
+
+def lattice_result(inputs: StrengthInputs) -> LatticeResult:
+    """The lattice constants.
+
+    Raises:
+        ConfigurationError: c is missing for hcp, or given for a cubic crystal.
+    """
+    a, c = inputs.lattice.a_angstrom, inputs.lattice.c_angstrom
+    if (inputs.structure == "hcp") != (c is not None):
+        raise ConfigurationError(
+            f"lattice.c_angstrom is {'missing' if c is None else f'{c:g}'} for an {inputs.structure} crystal",
+            expected="both a and c for hcp, a alone for fcc and bcc",
+            next_step="correct lattice, or structure",
+        )
+    return LatticeResult(
+        structure=inputs.structure,
+        a_angstrom=a,
+        c_angstrom=c,
+        energy_ev_per_atom=np.nan,
+        residual_stress_gpa=np.nan,
+        cutoff_angstrom=np.nan,
+    )
+
+
+def elastic_result(inputs: StrengthInputs, folder: Path) -> ElasticResult:
+    """The elastic constants.
+
+    Raises:
+        ConfigurationError: they are incomplete, given twice, not those of a stable crystal, or not in the file.
+    """
+    raw = _raw_tensor(inputs.elastic, inputs.structure, folder)
+    tensor = symmetric_tensor(raw, inputs.structure)
+    lowest = float(np.linalg.eigvalsh(tensor).min())
+    if lowest <= 0:
+        raise ConfigurationError(
+            f"the elastic tensor has the eigenvalue {lowest:.4g} GPa: such a crystal is not stable",
+            expected="constants in GPa with C₁₁ > |C₁₂| and C₄₄ > 0, and for hcp (C₁₁ + C₁₂) C₃₃ > 2 C₁₃²",
+            next_step="correct elastic; for VASP, kBar are a tenth of GPa",
+        )
+    c11, c12, c44 = tensor[0, 0], tensor[0, 1], tensor[3, 3]
+    hexagonal = inputs.structure == "hcp"
+    return ElasticResult(
+        tensor_gpa=tensor,
+        raw_tensor_gpa=raw,
+        c11_gpa=float(c11),
+        c12_gpa=float(c12),
+        c44_gpa=float(c44),
+        c13_gpa=float(tensor[0, 2]) if hexagonal else None,
+        c33_gpa=float(tensor[2, 2]) if hexagonal else None,
+        fit_residual_gpa=float(np.abs(raw - tensor).max()),
+        strain_dependence=np.nan,
+        stability_eigenvalue_gpa=lowest,
+        born_stable=True,
+        strain_amplitudes=np.zeros(0),
+        constants_by_amplitude_gpa=np.zeros((0, 5 if hexagonal else 3)),
+        bulk_modulus_gpa=float(tensor[:3, :3].sum() / 9),
+        shear_modulus_gpa=float(
+            (np.trace(tensor[:3, :3]) - tensor[0, 1] - tensor[0, 2] - tensor[1, 2] + 3 * np.trace(tensor[3:, 3:])) / 15
+        ),
+    )
+
+
+def gamma_values(
+    gamma: GammaInput, definition: SlipSystemSettings, layers: LayeredCrystal, folder: Path
+) -> GammaValues:
+    """Everything that is given of a γ surface, as values at displacements.
+
+    Args:
+        gamma: what is given.
+        definition: the slip system, with the cut.
+        layers: the crystal seen along it, for lengths and areas.
+        folder: where relative paths start.
+
+    Raises:
+        ConfigurationError: nothing is given, or something that such a plane does not have, or a file is not usable.
+    """
+    found = [*_faults(gamma, definition), *_points(gamma, layers, folder), *_lines(gamma), *_grid(gamma, folder)]
+    if not found and gamma.usf_mj_m2 is None:
+        raise ConfigurationError(
+            "gamma holds no value",
+            expected="at least one of isf_mj_m2, usf_mj_m2, asf_mj_m2, points, lines and grid",
+            next_step="`glideflow predict --example fcc` prints an example",
+        )
+    return GammaValues(
+        fractions=np.array([place for place, _, _ in found], dtype=float).reshape(-1, 2),
+        gamma_mj_m2=np.array([value for _, value, _ in found], dtype=float),
+        error_mj_m2=np.array([error for _, _, error in found], dtype=float),
+        path_fractions=path_end_fractions(definition),
+        usf_mj_m2=gamma.usf_mj_m2,
+        usf_error_mj_m2=gamma.error_mj_m2,
+    )
+
+
+def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResult:
+    """A γ surface in the form of one that was computed, on the grid of the library.
+
+    Args:
+        crystal: whose it is.
+        gamma: the estimate; its most likely values are taken.
+    """
+    system = slip_system(crystal.definition)
+    layers = layered_crystal(crystal.lattice.crystal, system)
+    cut = crystal.definition.cut or "wide"
+    fractions = np.linspace(0, 1, GRID_POINTS)
+    grid = gamma.gamma_mj_m2(np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2))
+    path = np.linspace(0, 1, _PATH_POINTS)
+    path_mj_m2 = gamma.gamma_mj_m2(path[:, None] * path_end_fractions(crystal.definition))
+    isf, asf = (_value_at(gamma, place) for place in fault_fractions(crystal.definition))
+    waves, stars = gamma.prior.waves_per_period, len(gamma.prior.waves_per_period)
+    sines = np.zeros(stars)
+    sines[gamma.prior.with_sine > 0] = gamma.mean[stars:]
+    return GammaSurfaceResult(
+        slip_system=system.name,
+        label=system.label,
+        cut=cut,
+        period_angstrom=layers.period_angstrom,
+        x_angstrom=fractions * layers.period_angstrom[0],
+        y_angstrom=fractions * layers.period_angstrom[1],
+        gamma_mj_m2=grid.reshape(GRID_POINTS, GRID_POINTS),
+        opening_angstrom=np.full((GRID_POINTS, GRID_POINTS), np.nan),
+        gamma_isf_mj_m2=isf,
+        gamma_usf_mj_m2=float(path_mj_m2.max()),
+        gamma_asf_mj_m2=asf,
+        gamma_max_mj_m2=float(grid.max()),
+        path_vector_angstrom=path_end_fractions(crystal.definition) * layers.period_angstrom,
+        path_fraction=path,
+        path_mj_m2=path_mj_m2,
+        fourier_wavevectors_per_angstrom=2 * np.pi * waves / layers.period_angstrom,
+        fourier_cosine_mj_m2=gamma.mean[:stars] * gamma.unit_mj_m2,
+        fourier_sine_mj_m2=sines * gamma.unit_mj_m2,
+        fourier_symmetry=displacement_symmetry(crystal.lattice.crystal, layers, cut),
+        fourier_residual_mj_m2=0.0,
+        fourier_residual_low_mj_m2=0.0,
+        symmetry_error_mj_m2=0.0,
+        residual_force_ev_per_angstrom=np.nan,
+        unique_points=len(gamma.residual_mj_m2),
+        flags=("estimated from points",),
+    )
+
+
+def _value_at(gamma: GammaEstimate, place: FloatArray | None) -> float | None:
+    return None if place is None else float(gamma.gamma_mj_m2(place[None])[0])
+
+
+def _raw_tensor(elastic: ElasticInput, structure: str, folder: Path) -> FloatArray:
+    names = _HEXAGONAL if structure == "hcp" else _CUBIC
+    constants = [name for name in _HEXAGONAL if getattr(elastic, name) is not None]
+    ways = [bool(constants), elastic.tensor_gpa is not None, elastic.outcar is not None]
+    given = [name for name in ElasticInput.model_fields if getattr(elastic, name) is not None]
+    if sum(ways) != 1 or (constants and set(constants) != set(names)):
+        raise ConfigurationError(
+            f"elastic holds {', '.join(given) or 'nothing'}",
+            expected=f"{', '.join(names)} for {structure}, or tensor_gpa, or outcar, and nothing else",
+            next_step="complete elastic, or take out what is too much",
+        )
+    if elastic.outcar is not None:
+        return _outcar_tensor(folder / elastic.outcar)
+    if elastic.tensor_gpa is not None:
+        return _whole_tensor(elastic.tensor_gpa)
+    values = [getattr(elastic, name) for name in names]
+    return hexagonal_tensor(*values) if structure == "hcp" else cubic_tensor(*values)
+
+
+def _whole_tensor(rows: tuple[tuple[float, ...], ...]) -> FloatArray:
+    if any(len(row) != 6 for row in rows):
+        raise ConfigurationError(
+            f"elastic.tensor_gpa has rows of {sorted({len(row) for row in rows})} numbers",
+            expected="six rows of six numbers in GPa, Voigt order xx, yy, zz, yz, xz, xy",
+            next_step="correct it, or give single constants",
+        )
+    return np.array(rows)
+
+
+def _outcar_tensor(path: Path) -> FloatArray:
+    """Total elastic moduli of VASP in GPa, in the Voigt order of this package; the last ones of the file.
+
+    ASE reads none, and pymatgen would be a large dependency for a table of six rows.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            lines = [line for line in stream if _is_modulus(line) or _OUTCAR_TITLE in line]
+        start = max(number for number, line in enumerate(lines) if _OUTCAR_TITLE in line)
+        kbar = np.array([[float(word) for word in line.split()[1:]] for line in lines[start + 1 : start + 7]])
+        if kbar.shape != (6, 6):
+            raise ValueError(f"{len(kbar)} complete rows")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"no elastic moduli in {path}: {error}",
+            expected=f"an OUTCAR with {_OUTCAR_TITLE} (IBRION = 5 or 6, ISIF ≥ 3, run to its end)",
+            next_step="check the path and the run, or give the constants",
+        ) from error
+    order = [0, 1, 2, 4, 5, 3]  # VASP: XX YY ZZ XY YZ ZX
+    return np.asarray(kbar[np.ix_(order, order)] / _KBAR_PER_GPA)
+
+
+def _is_modulus(line: str) -> bool:
+    words = line.split(maxsplit=1)
+    return bool(words) and words[0] in _OUTCAR_ROWS
+
+
+_Value = tuple[tuple[float, float], float, float]
+
+
+def _faults(gamma: GammaInput, definition: SlipSystemSettings) -> Iterator[_Value]:
+    """The faults that have a fixed place."""
+    places = dict(zip(("isf_mj_m2", "asf_mj_m2"), fault_fractions(definition), strict=True))
+    for name, place in places.items():
+        value = getattr(gamma, name)
+        if value is None:
+            continue
+        if place is None:
+            raise ConfigurationError(
+                f"gamma.{name} for {definition.name}",
+                expected="a plane with this fault: {111} of fcc has an intrinsic and an aligned one",
+                next_step="take it out; γ at any displacement goes into gamma.points",
+            )
+        yield (float(place[0]), float(place[1])), value, gamma.error_mj_m2
+
+
+def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator[_Value]:
+    reference = _Outputs(gamma, layers, folder) if any(point.output for point in gamma.points) else None
+    for number, point in enumerate(gamma.points):
+        where = f"gamma.points[{number}]"
+        fraction = _fraction(point, layers, where)
+        if (point.gamma_mj_m2 is None) == (point.output is None):
+            raise ConfigurationError(
+                f"{where} has {'neither' if point.output is None else 'both'} gamma_mj_m2 and output",
+                expected="one of them",
+                next_step="correct the point",
+            )
+        if point.gamma_mj_m2 is not None:
+            value = point.gamma_mj_m2
+        else:
+            assert reference is not None
+            assert point.output is not None
+            value = reference.gamma_mj_m2(folder / point.output)
+        yield fraction, value, point.error_mj_m2 or gamma.error_mj_m2
+
+
+def _fraction(point: GammaPoint, layers: LayeredCrystal, where: str) -> tuple[float, float]:
+    if (point.fraction is None) == (point.displacement_angstrom is None):
+        raise ConfigurationError(
+            f"{where} has {'neither' if point.fraction is None else 'both'} fraction and displacement_angstrom",
+            expected="one of them, along the Burgers vector and across it",
+            next_step="correct the point",
+        )
+    if point.fraction is not None:
+        return point.fraction
+    x, y = np.array(point.displacement_angstrom) / layers.period_angstrom
+    return float(x), float(y)
+
+
+def _lines(gamma: GammaInput) -> Iterator[_Value]:
+    for line in gamma.lines:
+        for share, value in zip(np.linspace(0, 1, len(line.gamma_mj_m2)), line.gamma_mj_m2, strict=True):
+            yield (share * line.end_fraction[0], share * line.end_fraction[1]), value, gamma.error_mj_m2
+
+
+def _grid(gamma: GammaInput, folder: Path) -> Iterator[_Value]:
+    if gamma.grid is None:
+        return
+    values = _grid_values(gamma.grid, folder)
+    rows, columns = (count - gamma.grid.repeats_edges for count in values.shape)
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            yield (i / rows, j / columns), float(value), gamma.error_mj_m2
+
+
+def _grid_values(grid: GammaGrid, folder: Path) -> FloatArray:
+    if (grid.gamma_mj_m2 is None) == (grid.file is None):
+        raise ConfigurationError(
+            f"gamma.grid has {'neither' if grid.file is None else 'both'} gamma_mj_m2 and file",
+            expected="one of them",
+            next_step="correct it",
+        )
+    where = "gamma.grid.gamma_mj_m2" if grid.file is None else str(folder / grid.file)
+    rows = [list(row) for row in grid.gamma_mj_m2 or ()] if grid.file is None else _rows(folder / grid.file)
+    lengths = {len(row) for row in rows}
+    if len(rows) < 3 or len(lengths) != 1 or min(lengths) < 3 or not np.isfinite(np.array(rows)).all():
+        raise ConfigurationError(
+            f"{where} has {len(rows)} rows of {sorted(lengths)} numbers",
+            expected="at least three rows and columns of equal length, finite numbers in mJ/m²",
+            next_step="correct it",
+        )
+    return np.array(rows)
+
+
+def _rows(path: Path) -> list[list[float]]:
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_LARGEST_TEXT_BYTES).decode("utf-8")
+        lines = (line.split("#")[0].replace(",", " ").split() for line in text.splitlines())
+        return [[float(word) for word in words] for words in lines if words]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"cannot read γ from {path}: {error}",
+            expected="rows of numbers in mJ/m², separated by blanks or commas; # begins a comment",
+            next_step="check gamma.grid.file, which starts from the folder of the description",
+        ) from error
+
+
+class _Outputs:
+    """γ from outputs of calculations that ASE reads, against the same cell without a fault."""
+
+    def __init__(self, gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> None:
+        if gamma.reference_output is None:
+            raise ConfigurationError(
+                "gamma.points has outputs, but gamma.reference_output is missing",
+                expected="the output of the same cell without a fault",
+                next_step="name it",
+            )
+        self._faults = gamma.faults_per_cell
+        self._perfect = _atoms(folder / gamma.reference_output)
+        self._area_angstrom2 = _area(self._perfect, layers, folder / gamma.reference_output)
+
+    def gamma_mj_m2(self, path: Path) -> float:
+        """γ of an output."""
+        atoms = _atoms(path)
+        if sorted(atoms.symbols) != sorted(self._perfect.symbols):
+            raise ConfigurationError(
+                f"{path} holds {atoms.symbols.formula}, the cell without a fault {self._perfect.symbols.formula}",
+                expected="the same atoms in both",
+                next_step="correct gamma.reference_output, or the point",
+            )
+        difference_ev = atoms.get_potential_energy() - self._perfect.get_potential_energy()
+        return float(difference_ev / (self._faults * self._area_angstrom2) * EV_PER_A2_TO_MJ_PER_M2)
+
+
+def _atoms(path: Path) -> Any:  # noqa: ANN401 - ASE has no types
+    """Last configuration of an output, with its energy."""
+    from ase.io import read
+
+    try:
+        atoms = cast("Any", read(path, index=-1))
+        atoms.get_potential_energy()
+    except Exception as error:  # what ASE's readers raise on damaged files is not limited
+        raise ConfigurationError(
+            f"no energy in {path}: {type(error).__name__}: {error}",
+            expected="an output that ASE reads, with energies: vasprun.xml, OUTCAR, a log of GPAW, extended XYZ …",
+            next_step="check the path, and that the calculation ran to its end",
+        ) from error
+    return atoms
+
+
+def _area(atoms: Any, layers: LayeredCrystal, path: Path) -> float:  # noqa: ANN401 - ASE has no types
+    """Area of the first two vectors of a cell, which has to be a multiple of that of the slip plane's cell."""
+    area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
+    cells = area / abs(float(np.linalg.det(layers.in_plane_angstrom)))
+    if cells < 0.5 or abs(cells - round(cells)) > _LARGEST_AREA_ERROR * cells:
+        raise ConfigurationError(
+            f"the first two vectors of the cell in {path} span {cells:.3f} cells of the slip plane",
+            expected="a whole number: the fault lies in the plane of the first two cell vectors",
+            next_step="correct lattice, or give γ in mJ/m² instead of outputs",
+        )
+    return area
