@@ -19,7 +19,7 @@ from pathlib import Path
 from glideflow.exclusive import try_lock
 lock = try_lock(Path(sys.argv[1]))
 print("held", flush=True)
-time.sleep(60)
+time.sleep(1000)
 """
 
 

@@ -122,8 +122,12 @@ def test_a_broken_potential_is_a_recorded_failure_and_skips_what_needs_its_latti
 @pytest.mark.parametrize(
     ("engine", "error_class"), [({"time_limit_s": 0.05}, "TimeLimit"), ({"memory_limit_gib": 0.01}, "MemoryLimit")]
 )
-def test_limits_of_the_engine_section_hold(iron: Potential, engine: dict[str, float], error_class: str) -> None:
-    found = run_stage(request("lattice", iron, settings=tiny(engine=engine)))
+def test_limits_of_the_engine_section_hold(
+    iron: Potential, iron_lattice: StageRecord, engine: dict[str, float], error_class: str
+) -> None:
+    hours = {"grid": [201, 201], "layers": 40}
+    settings = tiny(engine=engine, gamma_surface=hours)
+    found = run_stage(request("gamma_surface", iron, upstream=(iron_lattice,), settings=settings))
     assert found.status == "failed"
     assert found.failure.error_class == error_class
 
@@ -151,7 +155,7 @@ def test_two_mpi_ranks_compute_what_one_does(iron: Potential, iron_lattice: Stag
     launcher = str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec")
     if launcher is None:
         pytest.skip("needs mpiexec, which the PyPI package mpich brings")
-    parallel = tiny(engine={"mpi_ranks": 2, "mpi_launcher": [launcher, "-n", "{ranks}"], "time_limit_s": 120})
+    parallel = tiny(engine={"mpi_ranks": 2, "mpi_launcher": [launcher, "-n", "{ranks}"], "time_limit_s": 1200})
     one = run_stage(request("gamma_surface", iron, upstream=(iron_lattice,)))
     two = run_stage(request("gamma_surface", iron, upstream=(iron_lattice,), settings=parallel, work=tmp_path / "work"))
     assert one.ok

@@ -189,10 +189,12 @@ import numpy as np
 from glideflow.workbench import Workbench
 workbench = Workbench(Path(sys.argv[1]), "key")
 first = len(workbench.names())
-for number in range(first, 10**9):
+for number in range(first, first + 300):
     workbench.put(f"entry {number}", values=np.full(int(sys.argv[2]), float(number)))
     print(number, flush=True)
+sys.stdin.read()
 """
+"""Goes on until it is killed; if that takes long it waits, before the disk is full."""
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
@@ -202,7 +204,7 @@ def test_kills_at_random_instants_lose_no_entry_that_was_kept(tmp_path: Path, si
     kept = -1
     for _ in range(10):
         command = [sys.executable, "-c", WRITER, str(tmp_path), str(size)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             first = writer.stdout.readline()
             assert int(first) >= kept, "goes on from what was kept"

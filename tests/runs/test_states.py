@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import shlex
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
@@ -24,6 +26,9 @@ from glideflow.run import ResolvedRun, Task, validate_run
 from glideflow.runs.failures import FailedTask, failed_tasks
 from glideflow.runs.states import run_states
 from glideflow.storage import write_record
+
+if TYPE_CHECKING:
+    from conftest import Hold
 
 COPPER = Potential(id="Cu_a", element="Cu", structure="fcc", pair_style="eam/alloy")
 IRON = Potential(id="Fe_a", element="Fe", structure="bcc", pair_style="eam/fs")
@@ -185,7 +190,7 @@ def test_a_damaged_record_is_a_failure(run: ResolvedRun) -> None:
 
 def test_a_log_of_garbage_is_shown_as_far_as_it_can_be(run: ResolvedRun) -> None:
     file = log(run, "results/test/logs/elastic/Cu_a.log", "")
-    file.write_bytes(os.urandom(200_000) + b"\nlast words\n")
+    file.write_bytes(random.Random(1).randbytes(200_000) + b"\nlast words\n")
     evidence = failures_of(run)["Cu_a elastic"].failure.evidence
     assert evidence.rstrip().endswith("last words")
     assert len(evidence) < 20_000
@@ -219,7 +224,7 @@ def test_the_configuration_of_the_workflow_is_meant_where_none_is_named(
 
 
 @pytest.fixture
-def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolvedRun:
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold: Hold) -> ResolvedRun:
     """A γ surface that was killed after some of its points."""
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(f"name: test\npotentials:\n  select:\n    ids: [{MISHIN}]\n")
@@ -229,9 +234,15 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolvedRun:
     common = ["--potential", MISHIN, "--config", "run.yaml"]
     subprocess.run([*glideflow, "lattice", *common, "--output", lattice], check=True, capture_output=True)
     gamma = [*glideflow, "gamma", *common, "--lattice", lattice, "--work", f"{run.work}/{MISHIN}"]
-    process = subprocess.Popen(gamma, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 400
-    while not any(file.stat().st_size > 5000 for file in tmp_path.glob("work/test/*/*.partial")):
+    process = subprocess.Popen(
+        gamma,
+        env=os.environ | hold.environment(calls=20),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 600
+    while not hold.held:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)

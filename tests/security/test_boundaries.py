@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -199,11 +198,9 @@ class TestDownloads:
             verify_files(Potential(id="x", element="Cu", structure="fcc", files=(file,)))
 
     def test_without_end_are_broken_off(self, server: str, tmp_path: Path) -> None:
-        started_s = time.monotonic()
         with pytest.raises(PotentialError, match="larger than 1000000 bytes"):
             download(f"{server}/endless", tmp_path / "x", limit_bytes=1_000_000)
         assert (tmp_path / "x").stat().st_size <= 1_000_000
-        assert time.monotonic() - started_s < 200
 
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd", "", "gopher://x"])
     def test_from_other_places_are_refused(self, tmp_path: Path, url: str) -> None:

@@ -44,8 +44,8 @@ class Shim:
 
     def calls(self, command: str) -> list[list[str]]:
         """Words of every call of a command."""
-        lines = (self.folder / "calls").read_text(encoding="utf-8").splitlines()
-        return [words[1:] for words in map(json.loads, lines) if words[0] == command]
+        whole, _, _ = (self.folder / "calls").read_text(encoding="utf-8").rpartition("\n")  # one may be being written
+        return [words[1:] for words in map(json.loads, whole.splitlines()) if words[0] == command]
 
     def submissions(self) -> dict[str, list[list[str]]]:
         """Words of every sbatch by rule and wildcards, in the order of the attempts."""
@@ -83,7 +83,7 @@ def make_copper(make_project: Callable[[str], Project]) -> Callable[[str], Proje
     return make
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 180.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 600.0) -> None:
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, "waited in vain"
@@ -209,7 +209,7 @@ def test_an_interrupted_run_cancels_its_jobs(make_project: Callable[[str], Proje
         # While it waits for an answer about them, Snakemake itself does not cancel them.
         wait_until(lambda: len(shim.calls("sacct")) > asked)
         process.send_signal(signal.SIGINT)
-        process.wait(120)
+        process.wait(600)
     finally:
         process.kill()
     assert {job["state"] for job in shim.jobs()} == {"CANCELLED"}

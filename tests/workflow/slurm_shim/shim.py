@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def scancel(words: list[str]) -> int:
     for job in _jobs():
         if job["id"] in words and job["state"] in ACTIVE:
             if "pid" in job:
-                os.killpg(job["pid"], signal.SIGTERM)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.killpg(job["pid"], signal.SIGTERM)
             _write(job | {"state": "CANCELLED"})
     return 0
 
