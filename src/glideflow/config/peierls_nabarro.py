@@ -28,4 +28,7 @@ class PeierlsNabarroSettings(Section):
     tolerance: float = Field(default=1e-11, gt=0, le=1e-6)
     """Largest force per area of what counts as an equilibrium, relative to the energy factor."""
     max_steps: int = Field(default=120, ge=20, le=100_000)
-    """Steps along the branch of equilibria after which a core that has not moved on by one row is given up."""
+    """Steps along the branch of equilibria after which a core that has not moved on by one row is loaded instead."""
+    max_solves: int = Field(default=5000, ge=100, le=10_000_000)
+    """Linear systems after which a core that is loaded is given up, in each sense of the stress. A γ surface with kinks
+    may need them; the model is flagged then, and its stress a lower bound."""

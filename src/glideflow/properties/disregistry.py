@@ -19,14 +19,23 @@ becomes singular, so that stresses of 1e-9 of the stiffness are resolved as well
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glideflow.properties.wave_table import WaveTable, wave_table
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+_PER_DISLOCATION = {"elastic_hessian", "secular", "_spectrum"}
+"""Cached properties of a model that have a row for each dislocation."""
+_DAMPING = 0.1
+"""Of the stiffness: what Newton's steps of a relaxation start with."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,12 @@ class DisregistryModel:
         """(B, c) unit vectors along the Burgers vectors."""
         return np.asarray(self.burgers / np.linalg.norm(self.burgers, axis=1, keepdims=True))
 
-    def take(self, chosen: BoolArray | NDArray[np.int64]) -> DisregistryModel:
+    def take(self, chosen: BoolArray | IntArray) -> DisregistryModel:
         """Some of the dislocations; the model itself for all of them."""
         if chosen.dtype == bool and chosen.all():
             return self
         shared = len(self.wavevectors) == 1
-        return replace(
+        part = replace(
             self,
             energy_tensor=self.energy_tensor[chosen],
             burgers=self.burgers[chosen],
@@ -83,6 +92,9 @@ class DisregistryModel:
             spacing=self.spacing[chosen],
             gradient=self.gradient[chosen],
         )
+        for name in _PER_DISLOCATION & self.__dict__.keys():  # what is known of all is known of some
+            part.__dict__[name] = self.__dict__[name][chosen]
+        return part
 
     def profile(self, state: FloatArray) -> FloatArray:
         """(B, n, c) disregistry of (B, n c) or, with anything behind it, (B, n c + 1) states."""
@@ -95,21 +107,11 @@ class DisregistryModel:
         Args:
             disregistry: (B, n, c); any number of points instead of the nodes will do.
         """
-        phase = disregistry @ self.wavevectors.transpose(0, 2, 1)  # (B, n, G)
-        waves = self._amplitude[:, None] * np.exp(1j * phase)
-        flat = self._products.reshape(*self._products.shape[:2], -1)
-        second = -(waves.real @ flat).reshape(*disregistry.shape, self.components)
-        return waves.real.sum(axis=2), -waves.imag @ self.wavevectors, second
+        return self._table.sums(np.broadcast_to(disregistry, (self.size, *disregistry.shape[-2:])))
 
     @cached_property
-    def _amplitude(self) -> NDArray[np.complex128]:
-        """(B, G) complex amplitudes: γ is the real part of their sum of plane waves."""
-        return np.asarray(self.cosine - 1j * self.sine)
-
-    @cached_property
-    def _products(self) -> FloatArray:
-        """(B or 1, G, c, c) products of the components of each wave vector."""
-        return np.asarray(self.wavevectors[..., :, None] * self.wavevectors[..., None, :])
+    def _table(self) -> WaveTable:
+        return wave_table(self.wavevectors, self.cosine, self.sine)
 
     def energy(self, disregistry: FloatArray, stress: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(B,) energy per length of line and node spacing, (B, n c) gradient and (B, n c, n c) Hessian.
@@ -217,6 +219,7 @@ def relax(
     farthest: float = np.inf,
     tolerance: float = 1e-7,
     iterations: int = 200,
+    solves: IntArray | None = None,
 ) -> FloatArray:
     """(B, n, c) disregistry of lowest energy near a start.
 
@@ -231,22 +234,83 @@ def relax(
         farthest: distance in nodes; when every core has moved farther, they are on the run and left alone.
         tolerance: largest force per node, in the model's units of stress.
         iterations: largest number of steps.
+        solves: (B,) counts, to which the linear systems solved are added.
     """
-    disregistry, load = np.array(start, dtype=float), np.zeros(model.size) if stress is None else stress
-    hold = hold_row(model) if held else np.zeros((model.size, model.nodes * model.components))
-    damping = np.full(model.size, 0.1 * np.abs(model.energy_tensor).max() / model.spacing.min())
-    energy, gradient, hessian = model.energy(disregistry, load)
+    settled = np.array(start, dtype=float)
+    descent = _Descent(
+        model=model,
+        disregistry=settled.copy(),
+        stress=np.zeros(model.size) if stress is None else stress,
+        hold=hold_row(model) if held else np.zeros((model.size, model.nodes * model.components)),
+    )
     for _ in range(iterations):
-        step, residual = _held_step(gradient, hessian, hold, damping)
-        if np.all(residual < tolerance) or np.all(np.abs(glided(model, start, disregistry)) > farthest):
-            break
-        trial = disregistry + step.reshape(disregistry.shape)
-        new = model.energy(trial, load)
-        better = new[0] <= energy + 1e-13 * np.abs(energy)
-        disregistry[better] = trial[better]
-        energy[better], gradient[better], hessian[better] = (part[better] for part in new)
-        damping = np.where(better, damping / 6, damping * 4)
-    return disregistry
+        step, residual = descent.step()
+        if solves is not None:
+            solves[descent.number] += 1
+        done = (residual < tolerance) | (np.abs(glided(descent.model, start, descent.disregistry)) > farthest)
+        if done.any():
+            descent, start, step = descent.rest(done, settled), start[~done], step[~done]
+        if done.all():
+            return settled
+        descent.advance(step)
+    descent.rest(np.ones(descent.model.size, dtype=bool), settled)
+    return settled
+
+
+@dataclass
+class _Descent:
+    """Dislocations of a batch that are still on their way down.
+
+    Attributes:
+        model: these dislocations.
+        disregistry: (B', n, c).
+        stress: (B',) resolved shear stress.
+        hold: (B', n c) rows along which the disregistry is held; zero for none.
+        number: (B',) their places in the batch.
+        damping: (B',) what is added to the diagonal of the Hessian.
+        parts: energy, gradient and Hessian.
+    """
+
+    model: DisregistryModel
+    disregistry: FloatArray
+    stress: FloatArray
+    hold: FloatArray
+    number: IntArray = field(init=False)
+    damping: FloatArray = field(init=False)
+    parts: tuple[FloatArray, FloatArray, FloatArray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.number = np.arange(self.model.size)
+        self.damping = np.full(self.model.size, _DAMPING * np.abs(self.model.energy_tensor).max())
+        self.damping /= self.model.spacing.min()
+        self.parts = self.model.energy(self.disregistry, self.stress)
+
+    def step(self) -> tuple[FloatArray, FloatArray]:
+        """(B', n, c) damped Newton steps and (B',) largest forces left."""
+        _, gradient, hessian = self.parts
+        step, residual = _held_step(gradient, hessian, self.hold, self.damping)
+        return step.reshape(self.disregistry.shape), residual
+
+    def advance(self, step: FloatArray) -> None:
+        """Take the steps that lower the energy; the others are tried again with more damping."""
+        trial = self.disregistry + step
+        new = self.model.energy(trial, self.stress)
+        better = new[0] <= self.parts[0] + 1e-13 * np.abs(self.parts[0])
+        self.disregistry[better] = trial[better]
+        for old, fresh in zip(self.parts, new, strict=True):
+            old[better] = fresh[better]
+        self.damping = np.where(better, self.damping / 6, self.damping * 4)
+
+    def rest(self, done: BoolArray, settled: FloatArray) -> _Descent:
+        """Put those that are done into the batch; the others."""
+        settled[self.number[done]] = self.disregistry[done]
+        others = ~done
+        left = copy(self)
+        left.model = self.model.take(others)
+        left.disregistry, left.stress, left.hold = self.disregistry[others], self.stress[others], self.hold[others]
+        left.number, left.damping = self.number[others], self.damping[others]
+        left.parts = tuple(part[others] for part in self.parts)  # type: ignore[assignment]
+        return left
 
 
 def _held_step(

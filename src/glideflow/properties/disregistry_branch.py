@@ -27,8 +27,11 @@ _CORRECTIONS = 6
 _EASY = 4
 _SMALLEST_STEP = 1e-4
 """Of the largest step: where smaller ones would be needed, the branch is lost."""
-_LARGEST_TURN = 0.9
+LARGEST_TURN = 0.9
 """Least cosine of the angle between successive directions of the branch."""
+_AIM = 0.7
+"""Of the largest turn: what the next step is to make."""
+_GROWTH = 1.5
 _REFINEMENTS = 3
 _SHORTEST_LOOP = 12
 """Points of the shortest branch that is taken for a closed one."""
@@ -268,11 +271,12 @@ class _Walker:
         target = np.sum(row * left.state, axis=1) + size
         right, found, made = self._corrector.correct(left.state + size[:, None] * left.tangent, row, target, chosen)
         turn = np.sum(row * right.tangent, axis=1)
-        good = found & (turn > _LARGEST_TURN)
+        good = found & (turn > LARGEST_TURN)
         accepted = np.zeros_like(chosen)
         accepted[np.flatnonzero(chosen)[good]] = True
         self._accept(accepted, left.take(good), right.take(good), size[good], turn[good])
-        self._step[chosen] = np.where(good, size * (1.5 if made <= _EASY else 1.0), size / 2)
+        factor = next_step(turn) if made <= _EASY else np.minimum(1.0, next_step(turn))
+        self._step[chosen] = np.where(good, size * factor, size / 2)
         self._step = np.minimum(self._step, self._largest_step)
         self.active &= ~self._complete & ~self._looped() & (self._step > _SMALLEST_STEP * self._largest_step)
 
@@ -323,6 +327,16 @@ class _Walker:
         found, _, _ = self._corrector.correct(self._before.state, row, target, everything)
         off = np.abs(found.state[:, :-1] - wanted[:, :-1]).max(axis=1)
         return np.asarray(off < _SAME_DISREGISTRY * np.linalg.norm(self._model.burgers, axis=1))
+
+
+def next_step(turn: FloatArray) -> FloatArray:
+    """(B,) factors from an accepted step to the next one: after sharp turns a shorter one, which is not rejected.
+
+    Args:
+        turn: (B,) cosines between successive directions of the branch.
+    """
+    angle = np.arccos(np.clip(turn, -1.0, 1.0))
+    return np.asarray(np.clip(_AIM * np.arccos(LARGEST_TURN) / np.maximum(angle, 1e-9), 0.5, _GROWTH))
 
 
 def row_step(model: DisregistryModel, disregistry: FloatArray) -> FloatArray:

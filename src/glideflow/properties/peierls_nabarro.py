@@ -31,6 +31,8 @@ _COMPONENTS = {"line": 1, "surface": 2, "gradient": 2}
 _LARGEST_DENOMINATOR = 24
 _FEW = 3
 _LOWEST_BARRIER_MJ_M2 = 1e-3
+_NOT_SEEN = "not seen to glide"
+_LIMIT = "limit of linear systems reached"
 _NO_WAVE = 1e-9
 """Of the largest amplitude: what symmetry forbids is rounding."""
 
@@ -61,12 +63,12 @@ def peierls_nabarro(
     """
     continuum = continuum_of(lattice, elastic, gamma, system, settings, character)
     closed_forms = _closed_forms(continuum)
-    models, failures = [], []
+    models, remarks = [], []
     for done, name in enumerate(settings.models):
         progress("Peierls-Nabarro", done, len(settings.models))
-        model, failure = _semidiscrete(name, continuum, settings)
+        model, remark = _semidiscrete(name, continuum, settings)
         models += [model] if model else []
-        failures += [failure] if failure else []
+        remarks += [remark] if remark else []
     standard = next((model for model in models if model.model == "surface"), None)
     return PeierlsNabarroResult(
         slip_system=system.name,
@@ -81,7 +83,7 @@ def peierls_nabarro(
         energy_tensor_gpa=continuum.energy_tensor_gpa,
         **closed_forms,
         models=tuple(models),
-        flags=(*_upstream_flags(elastic, gamma), *failures),
+        flags=(*_upstream_flags(elastic, gamma), *remarks),
     )
 
 
@@ -219,11 +221,13 @@ def _waves_of(points: int) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
 def _fitted_waves(gamma: GammaSurfaceResult) -> tuple[FloatArray, FloatArray, FloatArray]:
     symmetry = gamma.fourier_symmetry
     rotated_waves = np.einsum("mij,si->smj", symmetry, gamma.fourier_wavevectors_per_angstrom)
+    unit = 2 * np.pi / gamma.period_angstrom
+    numbers = np.rint(rotated_waves.reshape(-1, 2) / unit)  # published records have them in single precision
     coefficients = [
         np.repeat(star, len(symmetry)) / len(symmetry)
         for star in (gamma.fourier_cosine_mj_m2, gamma.fourier_sine_mj_m2)
     ]
-    return _without_negatives(rotated_waves.reshape(-1, 2), *coefficients)
+    return _without_negatives(numbers * unit, *coefficients)
 
 
 def _without_negatives(
@@ -280,12 +284,15 @@ def _refuse_no_dislocation(continuum: Continuum, height_mj_m2: float) -> None:
 def _semidiscrete(
     name: str, continuum: Continuum, settings: PeierlsNabarroSettings
 ) -> tuple[SemidiscreteResult | None, str]:
-    """A semidiscrete model, or why there is none."""
+    """A semidiscrete model, if it has a dislocation, and what is to be said of it."""
     model = continuum.model(name, settings.length_burgers)
-    cores = semidiscrete_cores(model, tolerance=settings.tolerance, max_steps=settings.max_steps)
+    cores = semidiscrete_cores(
+        model, tolerance=settings.tolerance, max_steps=settings.max_steps, max_solves=settings.max_solves
+    )
     if cores.spread[0]:
         return None, f"{name}: the core spreads over half of the period or more"
-    return _result(name, cores, model, continuum, settings), ""
+    remark = "" if cores.glides[0] else f"{name}: {_NOT_SEEN}, the stress is a lower bound"
+    return _result(name, cores, model, continuum, settings), remark
 
 
 def _result(
@@ -314,14 +321,14 @@ def _result(
         glided_angstrom=branch.glided[on_branch, 0] * continuum.spacing_angstrom,
         stress_mpa=branch.stress[on_branch, 0] * mpa,
         flags=_model_flags(cores, settings.tolerance),
-        solves=int(branch.solves[0]),
+        solves=int(cores.solves[0]),
     )
 
 
 def _model_flags(cores: SemidiscreteCores, resolution: float) -> tuple[str, ...]:
     """Remarks on the only core, its stresses and their resolution in units of the energy factor."""
     if not cores.glides[0]:
-        return ("not seen to glide",)
+        return (_NOT_SEEN, *((_LIMIT,) if cores.exhausted[0] else ()))
     if not cores.branch.periodic[0]:
         return ("core changes as it glides",)
     return ("below the resolution",) if cores.peierls[0] < _FEW * resolution else ()

@@ -16,7 +16,8 @@ class SemidiscreteResult:
     Attributes:
         model: ``line``, disregistry along the Burgers vector only; ``surface``, both components in the plane;
             ``gradient``, as ``surface`` with the energy of the layers between the planes next to the cut.
-        peierls_mpa: largest resolved shear stress that has an equilibrium: the lower of both directions.
+        peierls_mpa: largest resolved shear stress that has an equilibrium: the lower of both directions. A lower bound
+            of it where ``not seen to glide`` is among the flags.
         forward_mpa: the same for loading forward.
         reverse_mpa: the same for loading in reverse, in magnitude.
         x_angstrom: (n,) positions along the glide direction, relative to the core.
@@ -25,8 +26,9 @@ class SemidiscreteResult:
         partial_separation_angstrom: distance between the outermost maxima of the density; None if it has one maximum.
         glided_angstrom: (p,) distance that the core has glided along the branch of equilibria, up to one row spacing.
         stress_mpa: (p,) resolved shear stress that holds the core there.
-        flags: remarks, e.g. ``spread core``.
-        solves: linear systems solved.
+        flags: remarks: ``core changes as it glides``; ``below the resolution``; ``not seen to glide``, because the
+            equilibria were lost or, ``limit of linear systems reached``, because there was no end of them.
+        solves: linear systems solved on the way.
     """
 
     model: str
@@ -74,7 +76,8 @@ class PeierlsNabarroResult:
         peierls_sinusoidal_mpa: closed form with the former ζ.
         peierls_joos_duesbery_mpa: closed form with the latter ζ.
         models: the semidiscrete models that have a dislocation.
-        flags: remarks, e.g. ``negative γ`` or ``surface: the core spreads ...`` for a model without dislocation.
+        flags: remarks, e.g. ``negative γ`` or ``surface: the core spreads ...`` for a model without dislocation and
+            ``surface: not seen to glide ...`` for one whose stress is a lower bound.
     """
 
     slip_system: str

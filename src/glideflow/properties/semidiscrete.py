@@ -13,6 +13,7 @@ from glideflow.properties.disregistry import (
     BoolArray,
     DisregistryModel,
     FloatArray,
+    IntArray,
     energy_factor,
     relax,
     slopes_along_burgers,
@@ -20,6 +21,7 @@ from glideflow.properties.disregistry import (
 from glideflow.properties.disregistry_branch import Branch, follow
 from glideflow.properties.disregistry_load import load
 from glideflow.properties.peierls_nabarro_closed import half_width
+from glideflow.threads import single_thread
 
 _OFFSET_NODES = 0.25
 """Where the cores are started, from a node: at no place that symmetry makes an equilibrium."""
@@ -31,6 +33,8 @@ _FAULT_POINTS = 100
 _FAULT_REACH = 0.6
 """In Burgers vectors: how far from b/2 a fault between two halves is looked for."""
 _UNEQUAL = 0.01
+_FEW = 3
+"""Multiples of the tolerated force up to which a stress is rounding."""
 _FINE = 8
 """Points per node at which a profile is interpolated."""
 _PEAK = 0.3
@@ -44,20 +48,24 @@ class SemidiscreteCores:
     Attributes:
         forward: (B,) largest stress that holds the core in the positive sense; NaN where there is no dislocation.
         reverse: (B,) the same in the negative sense, in magnitude.
-        glides: (B,) whether the core was seen to glide beyond these stresses.
+        glides: (B,) whether the core was seen to glide beyond these stresses; else they are lower bounds.
+        exhausted: (B,) whether the limit of linear systems was reached before it was.
         width: (B,) distance between the places where the component along b is b/4 and 3b/4.
         separation: (B,) distance between the outermost maxima of the density, NaN if it has one maximum.
         spread: (B,) whether the core fills the period: there is no dislocation.
         branch: the branches of equilibria.
+        solves: (B,) linear systems solved, but for the cores without load.
     """
 
     forward: FloatArray
     reverse: FloatArray
     glides: BoolArray
+    exhausted: BoolArray
     width: FloatArray
     separation: FloatArray
     spread: BoolArray
     branch: Branch
+    solves: IntArray
 
     @property
     def peierls(self) -> FloatArray:
@@ -65,45 +73,72 @@ class SemidiscreteCores:
         return np.minimum(self.forward, self.reverse)
 
 
-def semidiscrete_cores(model: DisregistryModel, *, tolerance: float = 1e-11, max_steps: int = 120) -> SemidiscreteCores:
+def semidiscrete_cores(
+    model: DisregistryModel, *, tolerance: float = 1e-11, max_steps: int = 120, max_solves: int = 5000
+) -> SemidiscreteCores:
     """Unloaded cores of lowest energy, and the stresses that move them.
 
     Args:
         model: the dislocations.
         tolerance: largest force per node that counts as none, relative to the energy factor.
-        max_steps: steps along a branch after which it is given up.
+        max_steps: steps along a branch to the next node after which the core is loaded instead.
+        max_solves: linear systems after which a core that is loaded is given up, in each sense.
     """
+    with single_thread():
+        return _cores(model, tolerance, max_steps, max_solves)
+
+
+def _cores(model: DisregistryModel, tolerance: float, max_steps: int, max_solves: int) -> SemidiscreteCores:
     cores = lowest_cores(model)
     width, separation = core_widths(model, cores)
     spread = ~(width < _WIDEST * model.nodes * model.spacing)
     branch = follow(model, cores, tolerance=tolerance, max_steps=max_steps)
     # Unequal senses are rare, most often a branch with corners: the loading itself decides.
     unequal = np.abs(branch.forward - branch.reverse) > _UNEQUAL * np.abs(branch.forward)
-    forward, reverse, glides = _by_loading(model, branch, (~branch.periodic | unequal) & ~spread, tolerance)
+    unequal &= np.maximum(branch.forward, branch.reverse) > _FEW * tolerance * energy_factor(model)  # not rounding
+    loaded = _by_loading(model, branch, (~branch.periodic | unequal) & ~spread, tolerance, max_solves)
     return SemidiscreteCores(
-        forward=np.where(spread, np.nan, forward),
-        reverse=np.where(spread, np.nan, reverse),
-        glides=glides & ~spread,
+        forward=np.where(spread, np.nan, loaded.forward),
+        reverse=np.where(spread, np.nan, loaded.reverse),
+        glides=loaded.glides & ~spread,
+        exhausted=loaded.exhausted,
         width=width,
         separation=separation,
         spread=spread,
         branch=branch,
+        solves=branch.solves + loaded.solves,
     )
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """(B,) stresses in both senses and how they were found; see `SemidiscreteCores`."""
+
+    forward: FloatArray
+    reverse: FloatArray
+    glides: BoolArray
+    exhausted: BoolArray
+    solves: IntArray
+
+
 def _by_loading(
-    model: DisregistryModel, branch: Branch, chosen: BoolArray, tolerance: float
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """(B,) stresses in both senses, those of the chosen dislocations by loading them, and whether all of them glide."""
-    stresses, glides = np.array([branch.forward, branch.reverse]), np.ones(model.size, dtype=bool)
+    model: DisregistryModel, branch: Branch, chosen: BoolArray, tolerance: float, max_solves: int
+) -> _Loaded:
+    """Stresses of the branches, those of the chosen dislocations by loading them."""
+    stresses = np.array([branch.forward, branch.reverse])
+    glides, exhausted = np.ones(model.size, dtype=bool), np.zeros(model.size, dtype=bool)
+    solves = np.zeros(model.size, dtype=np.int64)
     for index in np.flatnonzero(chosen):
         single = np.arange(model.size) == index
         loadings = [
-            load(model.take(single), branch.unloaded[single], sign, tolerance=tolerance) for sign in (1.0, -1.0)
+            load(model.take(single), branch.unloaded[single], sign, tolerance=tolerance, max_solves=max_solves)
+            for sign in (1.0, -1.0)
         ]
         stresses[:, index] = [loading.stress for loading in loadings]
         glides[index] = all(loading.glides for loading in loadings)
-    return stresses[0], stresses[1], glides
+        exhausted[index] = any(loading.exhausted for loading in loadings)
+        solves[index] = sum(loading.solves for loading in loadings)
+    return _Loaded(stresses[0], stresses[1], glides, exhausted, solves)
 
 
 def lowest_cores(model: DisregistryModel) -> FloatArray:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from glideflow.errors import DependencyError
 
@@ -29,19 +27,3 @@ def refuse_without_torch() -> None:
             next_step="make setup TORCH=cpu, or, with an index of PyTorch's CPU builds, "
             'pip install "glideflow[transfer]"',
         )
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Keep linear algebra on one thread, where that can be asked for.
-
-    The matrices of this branch have tens of rows: a second thread costs more than it does, and results would depend on
-    the number of cores in their last digits.
-    """
-    if importlib.util.find_spec("threadpoolctl") is None:
-        yield
-        return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield

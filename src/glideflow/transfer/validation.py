@@ -19,10 +19,10 @@ from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import ConfigurationError
 from glideflow.progress import Progress, silent
 from glideflow.storage import record
+from glideflow.threads import single_thread
 from glideflow.transfer.dataset import FLOOR_MPA, Target, TransferDataset, content_sha256, target_log10
 from glideflow.transfer.metrics import Scores, errors_log10, score
 from glideflow.transfer.models import Prediction, Regressor
-from glideflow.transfer.packages import single_thread
 from glideflow.transfer.splits import (
     Fold,
     Split,
