@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import glideflow.engines.nep as nep
 from glideflow.errors import PotentialError
@@ -43,10 +45,20 @@ def test_the_files_of_the_library_have_their_digests(shared_potentials: Path) ->
 
 
 def test_320_entries_load_within_half_a_second(shared_potentials: Path) -> None:
-    load_folder(shared_potentials)
+    """Of which libyaml needs an eighth: what is done besides is compared with that, at the speed of this machine."""
+    text = (shared_potentials / "manifest.yaml").read_text(encoding="utf-8")
+    loading, parsing = (
+        min(cpu_s(work) for _ in range(5))
+        for work in (lambda: load_folder(shared_potentials), lambda: yaml.load(text, yaml.CSafeLoader))
+    )
+    assert loading < 8 * parsing
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU time of some work in seconds."""
     begin_s = time.process_time()
-    load_folder(shared_potentials)
-    assert time.process_time() - begin_s < 0.5
+    work()
+    return time.process_time() - begin_s
 
 
 def test_a_missing_folder_or_manifest_is_told(tmp_path: Path) -> None:

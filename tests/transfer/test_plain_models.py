@@ -53,9 +53,13 @@ class TestForest:
         forest = RandomForestRegressor(300, random_state=0).fit(*samples(230))
         arrays, unseen = forest_to_arrays(forest), samples(500, seed=1)[0]
         arrays.predict(unseen)
-        started = time.process_time()
-        arrays.predict(unseen)
-        assert (time.process_time() - started) / len(unseen) < 1e-3
+
+        def cpu_s() -> float:
+            started = time.process_time()
+            arrays.predict(unseen)
+            return time.process_time() - started
+
+        assert min(cpu_s() for _ in range(5)) / len(unseen) < 1e-3
 
     @pytest.mark.parametrize(
         "change",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -70,15 +71,26 @@ def test_the_floor_has_the_same_jobs_as_ours(benchmark: ModuleType, tmp_path: Pa
     assert sum(ours.values()) == project.jobs
 
 
+REFERENCE_FLOOR_S = 2.8
+"""CPU time of the floor of one paper tier on the machine of docs/scale.md, by which the goal is scaled to this one."""
+
+
 @pytest.mark.slow
 def test_a_dry_run_of_the_paper_tier_keeps_to_its_goal_over_the_floor(benchmark: ModuleType, tmp_path: Path) -> None:
     project = benchmark.Project(tmp_path / "scale", benchmark.PAPER_POTENTIALS)
-    floor, ours = (
-        benchmark.run(benchmark.command(arguments), project.root, 300)
-        for arguments in (project.floor(), project.ours())
-    )
-    assert 1e3 * (ours.cpu_s - floor.cpu_s) / project.jobs <= benchmark.GOAL_MS_PER_JOB
-    assert ours.memory_mb - floor.memory_mb <= 50
+    goal = 1e-3 * benchmark.GOAL_MS_PER_JOB * project.jobs / REFERENCE_FLOOR_S
+    floors, ours = [], []
+    # What a process costs is the least that it was seen to cost: other work on the machine only adds to it.
+    while len(floors) < 4 and (not floors or over(floors, ours) > goal):
+        floors.append(benchmark.run(benchmark.command(project.floor()), project.root, 1200))
+        ours.append(benchmark.run(benchmark.command(project.ours()), project.root, 1200))
+    assert over(floors, ours) <= goal
+    assert ours[0].memory_mb - floors[0].memory_mb <= 50
+
+
+def over(floors: list[Any], ours: list[Any]) -> float:
+    """CPU time over the floor, in units of the floor."""
+    return float(min(cost.cpu_s for cost in ours) / min(cost.cpu_s for cost in floors) - 1)
 
 
 def test_what_takes_too_long_is_extrapolated_along_a_line(benchmark: ModuleType) -> None:
@@ -90,4 +102,4 @@ def test_what_takes_too_long_is_extrapolated_along_a_line(benchmark: ModuleType)
 
 
 def test_a_process_over_the_limit_is_ended(benchmark: ModuleType, tmp_path: Path) -> None:
-    assert benchmark.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, 0.5) is None
+    assert benchmark.run([sys.executable, "-c", "import time; time.sleep(1000)"], tmp_path, 0.5) is None
