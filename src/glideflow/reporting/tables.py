@@ -351,10 +351,16 @@ def _peierls_cell(sample: Sample) -> Cell:
     return Cell(text=peierls_text(value, error, is_upper_bound=bound), sort=value, kind="bound" if bound else "")
 
 
-def baselines_table(library: Library) -> Table:
-    """How well each continuum model agrees with the atomistic Peierls stresses of each structure."""
+def baselines_table(library: Library, structure: str | None = None) -> Table:
+    """How well each continuum model agrees with the atomistic Peierls stresses of each structure.
+
+    Args:
+        library: the library.
+        structure: only this structure, which then has no column; None for all.
+    """
+    whole = structure is None
     columns = (
-        text_column("structure"),
+        *((text_column("structure"),) if whole else ()),
         text_column("model"),
         column("potentials", "", "", "potentials with both values"),
         column("factor", "", "", "median of the factor by which the model errs, up or down"),
@@ -365,7 +371,7 @@ def baselines_table(library: Library) -> Table:
     rows = tuple(
         Row(
             cells=(
-                text_cell(each.structure),
+                *((text_cell(each.structure),) if whole else ()),
                 text_cell(BASELINE_NAMES[each.model]),
                 _fixed(each.count, 0),
                 _significant(each.factor, 3),
@@ -375,6 +381,7 @@ def baselines_table(library: Library) -> Table:
             )
         )
         for each in agreements(library)
+        if whole or each.structure == structure
     )
     return Table(
         id="baselines-table",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glideflow.reporting.baselines import FLOOR_MPA, agreements
+from glideflow.reporting.baselines import agreements
 from glideflow.reporting.collection import Metal
 from glideflow.reporting.embedding import figure_json
 from glideflow.reporting.figures import continuum_against_atomistic, correlations, stress_against
 from glideflow.reporting.figures.correlation import Correlation
-from glideflow.reporting.labels import number, significant
+from glideflow.reporting.labels import number
 from glideflow.reporting.page import Plot
-from glideflow.reporting.tables import BASELINE_NAMES, Cell, Row, Table, column, text_cell, text_column
+from glideflow.reporting.tables import Cell, Row, Table, baselines_table, column, text_cell, text_column
 from glideflow.reporting.website.outline import Outline
 
 
@@ -41,7 +41,7 @@ def structure_page(site: Outline, structure: str) -> StructurePage:
         plots=tuple(_plot(each) for each in found),
         table=_table(found),
         continuum=_continuum(site, structure) if has_baselines else None,
-        agreement=_agreement(site, structure) if has_baselines else None,
+        agreement=baselines_table(site.library, structure) if has_baselines else None,
     )
 
 
@@ -94,28 +94,3 @@ def _continuum(site: Outline, structure: str) -> Plot:
         "pointing left: the atomistic value is an upper bound. Predictions below 0.001 MPa are drawn there.",
         figure=figure_json(continuum_against_atomistic(site.library, structure)),
     )
-
-
-def _agreement(site: Outline, structure: str) -> Table:
-    columns = (
-        text_column("model"),
-        column("n", "", "", "potentials with both values"),
-        column("factor", "", "", "median of the factor by which the model errs, up or down"),
-        column("ratio", "", "", "median of predicted over atomistic"),
-        column("ρ", "", "", "Spearman's rank correlation"),
-    )
-    rows = tuple(
-        Row(
-            cells=(
-                text_cell(BASELINE_NAMES[each.model]),
-                Cell(text=str(each.count), sort=each.count),
-                Cell(text=significant(each.factor), sort=each.factor),
-                Cell(text=significant(each.bias), sort=each.bias),
-                Cell(text=number(each.rank_correlation, 2), sort=each.rank_correlation),
-            )
-        )
-        for each in agreements(site.library)
-        if each.structure == structure
-    )
-    caption = f"Agreement with the atomistic values; stresses below {FLOOR_MPA:g} MPa are taken as that."
-    return Table(id="agreement", caption=caption, columns=columns, rows=rows, noun="models")
