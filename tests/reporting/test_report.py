@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -310,7 +311,7 @@ def test_a_browser_draws_every_figure_and_runs_no_foreign_script(library, hostil
     for name, each in (("plain", library), ("hostile", hostile_library)):
         path = tmp_path / f"{name}.html"
         write_report(each, path)
-        document = _drawn(chromium, path, tmp_path / f"profile-{name}")
+        document = _drawn(chromium, path)
         plots = _plots(document)
         assert len(plots) >= 8
         assert all(plot.get("data-drawn") == "yes" for plot in plots)
@@ -318,10 +319,10 @@ def test_a_browser_draws_every_figure_and_runs_no_foreign_script(library, hostil
         assert document.text("gamma-explorer-facts")
 
 
-def _drawn(chromium: str, path: Path, profile: Path) -> Document:
+def _drawn(chromium: str, path: Path) -> Document:
     """The page once its figures are drawn; a busy machine gets more time, and at last the page as it is."""
     for budget_s in (20, 60, 180):
-        document = Document(_opened(chromium, path, profile, budget_s))
+        document = Document(_opened(chromium, path, budget_s))
         if all("data-drawn" in plot for plot in _plots(document)):
             break
     return document
@@ -331,7 +332,7 @@ def _plots(document: Document) -> list[dict[str, str]]:
     return [attributes for _, attributes in document.elements if "plot" in attributes.get("class", "").split()]
 
 
-def _opened(chromium: str, path: Path, profile: Path, budget_s: int) -> str:
+def _opened(chromium: str, path: Path, budget_s: int) -> str:
     """The page as a browser without network has it after its scripts, in a window high enough to show all of it."""
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     options += [
@@ -340,8 +341,10 @@ def _opened(chromium: str, path: Path, profile: Path, budget_s: int) -> str:
         "--window-size=1400,20000",
         f"--virtual-time-budget={1000 * budget_s}",
     ]
-    command = [chromium, *options, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+    # A profile of its own: helpers of a browser that has ended may still write into theirs.
+    with tempfile.TemporaryDirectory(prefix="profile-", ignore_cleanup_errors=True) as profile:
+        command = [chromium, *options, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=1800, check=True).stdout
 
 
 def _script(html: str, identifier: str) -> str:
