@@ -18,7 +18,9 @@ from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential, PotentialFile, Structure
 
 # A machine that does other work meanwhile is no failure of the code.
-hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 # A shell without job control lets its commands in the background ignore SIGINT, and so would all that tests start.

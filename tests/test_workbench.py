@@ -41,7 +41,9 @@ def same(first: dict, second: dict) -> bool:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(entries=ENTRIES)
 def test_entries_come_back(tmp_path: Path, entries: list) -> None:
     with tempfile.TemporaryDirectory(dir=tmp_path) as name:

@@ -45,7 +45,9 @@ def test_a_library_that_is_no_model_is_refused(make_model: Callable[..., bytes])
         read_portable_model(content.replace(b"kim_shared_library_schema\x00", b"kim_shared_library_schemb\x00"))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_damage_never_does_more_than_raise(make_model: Callable[..., bytes], data: st.DataObject) -> None:
     content = bytearray(_model_once(make_model))
