@@ -11,6 +11,7 @@ from glideflow.properties.disregistry import (
     glided,
     moved_on,
     relax,
+    slopes_along_burgers,
 )
 from glideflow.properties.disregistry_branch import follow
 from glideflow.properties.disregistry_load import load
@@ -202,3 +203,80 @@ def test_the_sharp_turns_of_very_narrow_cores_are_followed(width: float, spacing
     assert branch.periodic.all()
     assert branch.forward == pytest.approx(branch.reverse, rel=1e-6)
     assert load(model, branch.unloaded, 1.0).stress == pytest.approx(branch.forward[0], rel=1e-6)
+
+
+def through(gamma: FloatArray, spacing: float = 0.5, length: float = 24.0) -> DisregistryModel:
+    """A γ line known at evenly spaced points of a period, as the waves that go through them."""
+    amplitude = np.fft.rfft(gamma) / len(gamma)
+    amplitude[1:-1] *= 2
+    return DisregistryModel(
+        energy_tensor=np.ones((1, 1, 1)),
+        burgers=np.ones((1, 1)),
+        wavevectors=2 * np.pi * np.arange(float(len(amplitude))).reshape(1, -1, 1),
+        cosine=amplitude.real[None],
+        sine=-amplitude.imag[None],
+        spacing=np.array([spacing]),
+        nodes=round(length / spacing),
+        gradient=np.zeros((1, 1, 1)),
+    )
+
+
+def triangle(height: float) -> FloatArray:
+    """A γ line with kinks: the waves through 30 points of it swing about its flanks."""
+    return height * (1 - np.abs(2 * np.arange(30) / 30 - 1))
+
+
+_FLANK, _TOP = [0.0, 5.0, 19.0, 39.0, 99.4, 216.7, 236.4, 261.8, 312.5, 396.3, 516.4], [605.8, 596.2, 588.9, 584.5]
+GOLD = np.array([*_FLANK, *_TOP, 583.0])
+"""γ in mJ/m² along half of b of Baskes' first-neighbour MEAM of gold (1992), whose range ends within the period."""
+
+
+@pytest.mark.parametrize("height", [0.12, 0.25])
+def test_a_symmetric_line_with_kinks_holds_as_much_in_both_senses(height: float) -> None:
+    """Every swing of γ lets a node go. One leap over a place of rest, or one step to another branch, would show."""
+    model = through(triangle(height))
+    rest = relax(model, relax(model, arctan(model, np.array([0.2])), held=True))
+    forward, reverse = (load(model, rest, sign) for sign in (1.0, -1.0))
+    assert forward.glides
+    assert reverse.glides
+    assert min(forward.jumps, reverse.jumps) > 5
+    assert forward.stress == pytest.approx(reverse.stress, rel=1e-6)
+    assert forward.stress < np.abs(slopes_along_burgers(model)).max()
+
+
+def test_a_branch_of_hundreds_of_steps_is_followed_to_its_end() -> None:
+    """Baskes' gold: the stress of a core whose branch was given up halfway was once minus infinity."""
+    unit = 49.2 / 160.2177 * 2.88 * 16021.77  # K b in mJ/m²
+    model = through(np.concatenate([GOLD, GOLD[-2:0:-1]]) / unit, length=60.0)
+    rest = relax(model, relax(model, arctan(model, np.array([0.5])), held=True))
+    loading = load(model, rest, 1.0)
+    assert loading.glides
+    assert loading.jumps > 12
+    assert 0.03 < loading.stress < np.abs(slopes_along_burgers(model)).max()
+
+
+def test_the_limit_leaves_a_lower_bound_that_the_core_holds() -> None:
+    model = through(triangle(0.12))
+    rest = relax(model, relax(model, arctan(model, np.array([0.2])), held=True))
+    whole = load(model, rest, 1.0)
+    bounds = [load(model, rest, 1.0, max_solves=limit) for limit in (1, 100, 400)]
+    for bound in bounds:
+        assert bound.exhausted
+        assert not bound.glides
+        force = model.energy(bound.at_peak, np.array([bound.stress]))[1]
+        assert np.abs(force).max() < 1e-7
+    assert 0 <= bounds[0].stress < bounds[1].stress < bounds[2].stress < whole.stress
+    assert max(bounds[1].solves - 100, bounds[2].solves - 400) < 410  # the step, or the relaxation, that it was at
+
+
+def test_what_is_on_its_way_down_does_not_disturb_what_has_arrived() -> None:
+    """A relaxation of a batch solves for those that still move only, and gives each what it gets alone."""
+    widths = np.array([0.3, 0.9])
+    model, counts = sinusoidal(*widths), np.zeros(2, dtype=np.int64)
+    arrived = relax(model, arctan(model, widths), held=True, tolerance=1e-11)
+    start = np.stack([arrived[0], arctan(model, 4 * widths)[1]])
+    together = relax(model, start, held=True, solves=counts)
+    np.testing.assert_array_equal(together[0], arrived[0])
+    alone = relax(model.take(np.array([False, True])), start[1:], held=True)
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-12)
+    assert counts[0] == 1 < counts[1]

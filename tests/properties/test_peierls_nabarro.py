@@ -148,7 +148,7 @@ def test_plane_waves_are_the_fourier_representation(settings: SlipSystemSettings
         gamma.fourier_sine_mj_m2,
         gamma.fourier_symmetry,
     )
-    waves, cosine, sine = plane_waves(gamma)
+    waves, cosine, sine = plane_waves(gamma, "fourier")
     points = np.random.default_rng(0).normal(size=(20, 2)) * 4
     phase = points @ waves.T
     np.testing.assert_allclose(np.cos(phase) @ cosine + np.sin(phase) @ sine, surface(points), atol=1e-9)
@@ -225,8 +225,7 @@ def test_a_grid_that_resolves_the_fit_gives_the_same_waves(settings: SlipSystemS
 
 
 def test_the_grid_is_what_the_model_feels_if_so_asked() -> None:
-    smooth = computed(BCC_110, LINE_ONLY)
-    same = computed(BCC_110, LINE_ONLY.model_copy(update={"gamma": "grid"}))
+    smooth, same = (computed(BCC_110, LINE_ONLY.model_copy(update={"gamma": source})) for source in ("fourier", "grid"))
     assert same.models[0].peierls_mpa == pytest.approx(smooth.models[0].peierls_mpa, rel=1e-4)
     lattice = lattice_of("bcc")
     gamma = gamma_of(BCC_110, lattice)
@@ -345,3 +344,72 @@ def _atomman_model(elastic: ElasticResult, gamma: GammaSurfaceResult, axes: np.n
     constants = ElasticConstants(Cij=elastic.tensor_gpa / EV_PER_A3_TO_GPA)
     line = Stroh(constants, burgers=gamma.period_angstrom[0] * axes[0], transform=axes, m=np.eye(3)[0], n=np.eye(3)[2])
     return SDVPN(volterra=line, gamma=surface)
+
+
+def sinusoidal_gamma(height: float) -> GammaSurfaceResult:
+    """γ = height sin²(π x/b) on {10-10} of hcp, whatever y, as a grid and as a Fourier representation."""
+    layers = layered_crystal(lattice_of("hcp").crystal, slip_system(HCP_PRISMATIC))
+    symmetry = displacement_symmetry(lattice_of("hcp").crystal, layers, "wide")
+    waves = np.array([[0.0, 0.0], [2 * np.pi / layers.period_angstrom[0], 0.0]])
+    fit = FourierSurface(waves, height / 2 * np.array([1.0, -1.0]), np.zeros(2), symmetry)
+    return gamma_record(HCP_PRISMATIC, layers.period_angstrom, fit)
+
+
+@pytest.mark.parametrize("source", ["grid", "fourier"])
+@pytest.mark.parametrize(("height", "wide"), [(60.0, True), (2e5, False)])
+def test_limits_of_joos_and_duesbery_for_a_sinusoid_with_either_source_of_gamma(
+    source: Any, height: float, wide: bool
+) -> None:
+    """Wide cores (K b/a) exp(-2πζ/a), narrow ones (3√3/8) τ_max a/(πζ); ζ = K b/(4π τ_max), τ_max = π height/b."""
+    options = PeierlsNabarroSettings(models=(), gamma=source)
+    lattice, elastic = lattice_of("hcp"), elastic_of("hcp")
+    result = peierls_nabarro(lattice, elastic, sinusoidal_gamma(height), slip_system(HCP_PRISMATIC), options)
+    b, spacing, factor = result.burgers_vector_angstrom, result.node_spacing_angstrom, result.energy_factor_gpa
+    largest = np.pi * height / b / 100  # GPa
+    zeta = factor * b / (4 * np.pi * largest)
+    limit = factor * b / spacing * np.exp(-2 * np.pi * zeta / spacing)
+    if not wide:
+        limit = 3 * np.sqrt(3) / 8 * largest * spacing / (np.pi * zeta)
+    assert result.gamma_line_mj_m2 == pytest.approx(height, rel=1e-9)
+    assert result.half_width_angstrom == pytest.approx(zeta, rel=1e-4)
+    assert result.peierls_joos_duesbery_mpa == pytest.approx(result.peierls_sinusoidal_mpa, rel=1e-3)
+    assert result.peierls_sinusoidal_mpa == pytest.approx(1e3 * limit, rel=1e-3)
+
+
+def test_both_sources_of_a_sinusoid_are_one_core() -> None:
+    stresses = []
+    for source in ("grid", "fourier"):
+        options = PeierlsNabarroSettings(length_burgers=30, gamma=source)  # type: ignore[arg-type]  # a literal
+        given = (lattice_of("hcp"), elastic_of("hcp"), sinusoidal_gamma(600.0), slip_system(HCP_PRISMATIC))
+        stresses.append([model.peierls_mpa for model in peierls_nabarro(*given, options).models])
+    np.testing.assert_allclose(stresses[0], stresses[1], rtol=1e-6)
+
+
+def rough(gamma: GammaSurfaceResult) -> GammaSurfaceResult:
+    """A γ surface with two kinks along b, as the range of a first-neighbour potential makes them."""
+    share = np.linspace(0, 1, 31)
+    along = 3000 * (1 - np.abs(2 * share - 1))
+    return replace(gamma, gamma_mj_m2=gamma.gamma_mj_m2 + along[:, None])
+
+
+def test_a_core_that_was_not_seen_to_glide_has_a_bound_that_says_so() -> None:
+    lattice = lattice_of("fcc")
+    given = (lattice, elastic_of("fcc"), rough(gamma_of(FCC_111, lattice)), slip_system(FCC_111))
+    short, whole = (
+        peierls_nabarro(*given, PeierlsNabarroSettings(models=("line",), length_burgers=24, max_solves=limit))
+        for limit in (200, 20_000)
+    )
+    assert short.flags == ("line: not seen to glide, the stress is a lower bound",)
+    assert short.models[0].flags == ("not seen to glide", "limit of linear systems reached")
+    assert whole.flags == ()
+    assert 0 <= short.models[0].peierls_mpa < whole.models[0].peierls_mpa < whole.largest_slope_mpa
+    assert short.models[0].solves < whole.models[0].solves
+
+
+def test_waves_in_single_precision_are_put_back_on_their_lattice() -> None:
+    """Published libraries keep the wave vectors so: γ must still repeat after one Burgers vector."""
+    gamma = gamma_of(FCC_111, lattice_of("fcc"))
+    single = gamma.fourier_wavevectors_per_angstrom.astype(np.float32)
+    waves, _, _ = plane_waves(replace(gamma, fourier_wavevectors_per_angstrom=single), "fourier")
+    turns = waves * gamma.period_angstrom / (2 * np.pi)
+    np.testing.assert_allclose(turns, np.rint(turns), atol=1e-12)

@@ -21,10 +21,10 @@ class PeierlsNabarroSettings(Section):
     node_spacing: Literal["rows"] | Annotated[float, Field(gt=0.05, le=4)] = "rows"
     """Distance between the points at which the misfit energy is summed: ``rows``, that of equivalent rows of atoms in
     the glide plane (fcc b/2, bcc b/3, hcp b), or a number in Burgers vectors. It decides the result."""
-    gamma: Literal["fourier", "grid"] = "fourier"
-    """Where γ is taken from between the computed points: ``fourier``, the smooth fit of the record, which has fewer
-    waves than the grid could hold, or ``grid``, the trigonometric polynomial through every point. Rows b/3 apart (bcc
-    {110} edges) feel what the fit smooths away; a γ surface with kinks costs a hundred times as much with ``grid``."""
+    gamma: Literal["grid", "fourier"] = "grid"
+    """Where γ is taken from between the computed points: ``grid``, the trigonometric polynomial through every point, or
+    ``fourier``, the smooth fit of the record, which has fewer waves than the grid holds. Rows a fraction of b apart
+    feel what the fit smooths away; docs/peierls_nabarro.md has the measurement that decided for ``grid``."""
     tolerance: float = Field(default=1e-11, gt=0, le=1e-6)
     """Largest force per area of what counts as an equilibrium, relative to the energy factor."""
     max_steps: int = Field(default=120, ge=20, le=100_000)

@@ -219,6 +219,7 @@ def relax(
     farthest: float = np.inf,
     tolerance: float = 1e-7,
     iterations: int = 200,
+    largest_step: float = np.inf,
     solves: IntArray | None = None,
 ) -> FloatArray:
     """(B, n, c) disregistry of lowest energy near a start.
@@ -234,6 +235,7 @@ def relax(
         farthest: distance in nodes; when every core has moved farther, they are on the run and left alone.
         tolerance: largest force per node, in the model's units of stress.
         iterations: largest number of steps.
+        largest_step: how far a node goes in a step at most, so that none leaps across an equilibrium.
         solves: (B,) counts, to which the linear systems solved are added.
     """
     settled = np.array(start, dtype=float)
@@ -252,9 +254,15 @@ def relax(
             descent, start, step = descent.rest(done, settled), start[~done], step[~done]
         if done.all():
             return settled
-        descent.advance(step)
+        descent.advance(step * _shortening(step, largest_step))
     descent.rest(np.ones(descent.model.size, dtype=bool), settled)
     return settled
+
+
+def _shortening(step: FloatArray, largest: float) -> FloatArray:
+    """(B, 1, 1) factors that bring (B, n, c) steps down to a largest component."""
+    length = np.abs(step).max(axis=(1, 2), keepdims=True)
+    return np.asarray(np.minimum(1.0, largest / np.maximum(length, 1e-300)))
 
 
 @dataclass

@@ -20,6 +20,9 @@ _PUSH = 0.02
 """Of the way to the next node: how far a core is moved across a fold before it is let go."""
 _EXCESS = 1e-4
 """Relative excess of the stress under which it is let go."""
+_LONGEST = 0.05
+"""In Burgers vectors: how far a node goes in a step of a core that was let go. It must not leap over where it rests."""
+_ITERATIONS = 400
 _FINEST = 1e-13
 _EVERY = np.ones(1, dtype=bool)
 
@@ -82,6 +85,8 @@ def load(
             stress=np.array([stress]),
             farthest=farthest + 1,
             tolerance=max(_FINEST, 0.01 * _EXCESS * abs(stress)),
+            iterations=_ITERATIONS,
+            largest_step=_LONGEST * float(np.linalg.norm(model.burgers[0])),
             solves=climb.corrector.solves,
         )
         glides = bool(sign * glided(model, unloaded, here)[0] >= farthest)

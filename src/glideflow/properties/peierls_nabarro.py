@@ -177,13 +177,13 @@ def row_spacing(layers: LayeredCrystal, axis: int) -> float:
     return period / lcm(*(share.limit_denominator(_LARGEST_DENOMINATOR).denominator for share in shares))
 
 
-def plane_waves(gamma: GammaSurfaceResult, source: str = "fourier") -> tuple[FloatArray, FloatArray, FloatArray]:
+def plane_waves(gamma: GammaSurfaceResult, source: str = "grid") -> tuple[FloatArray, FloatArray, FloatArray]:
     """A γ surface as single plane waves.
 
     Args:
         gamma: the γ surface.
-        source: ``fourier``, the Fourier representation of the record, or ``grid``, the trigonometric polynomial of
-            lowest order through every computed point.
+        source: ``grid``, the trigonometric polynomial of lowest order through every computed point, or ``fourier``,
+            the Fourier representation of the record.
 
     Returns:
         (G, 2) wave vectors in 1/Å, none of them the negative of another, and (G,) coefficients of the cosines and of
