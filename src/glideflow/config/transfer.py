@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ Protocol = Literal["reference", "series", "paper", "size_s"]
 Source = Literal["EAM/MEAM", "machine-learned", "other"]
 Group = Literal["fcc", "bcc", "hcp", "joint"]
 SplitName = Literal["family", "metal"]
-ModelName = Literal[
+BaselineName = Literal[
     "metal_median",
     "metal_mean",
     "ridge",
@@ -23,9 +23,8 @@ ModelName = Literal[
     "classical_pn_fit",
     "semidiscrete_pn",
     "semidiscrete_pn_fit",
-    "paper",
-    "compact",
 ]
+ModelName = Literal[BaselineName, "best", "paper", "compact"]
 
 
 class TransferDataSettings(Section):
@@ -49,17 +48,7 @@ class TransferDataSettings(Section):
 class TransferValidationSettings(Section):
     """How models are validated."""
 
-    models: tuple[ModelName, ...] = (
-        "metal_median",
-        "metal_mean",
-        "ridge",
-        "forest",
-        "forest_pn",
-        "classical_pn",
-        "classical_pn_fit",
-        "semidiscrete_pn",
-        "semidiscrete_pn_fit",
-    )
+    models: tuple[ModelName, ...] = get_args(BaselineName)
     """Models that are validated, see docs/transfer.md."""
     splits: tuple[SplitName, ...] = ("family", "metal")
     """What is held out together: ``family``, near-copies and relatives; ``metal``, every potential of a metal and all

@@ -33,7 +33,7 @@ SCHEMA = "glideflow/model-card/1"
 LICENCE = "MIT"
 LARGEST_CARD_BYTES = 4 * 2**20
 
-Kind = Literal["networks", "forest", "gaussian process", "other"]
+Kind = Literal["networks", "forest", "gaussian process", "best", "other"]
 
 _SELF_DIGEST = "card_sha256"
 _PACKAGES = ("numpy", "scikit-learn", "torch")

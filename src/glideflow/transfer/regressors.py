@@ -5,10 +5,12 @@ from __future__ import annotations
 from glideflow.config.transfer import TransferSettings
 from glideflow.errors import ConfigurationError
 from glideflow.transfer.baselines import BASELINES, baseline
+from glideflow.transfer.best import BestRegressor
 from glideflow.transfer.models import Regressor
 from glideflow.transfer.packages import refuse_without_torch
 
 NETWORKS = ("paper", "compact")
+BEST = "best"
 
 
 def regressor(name: str, settings: TransferSettings) -> Regressor:
@@ -24,11 +26,13 @@ def regressor(name: str, settings: TransferSettings) -> Regressor:
     """
     if name in BASELINES:
         return baseline(name, settings.floor_mpa)
+    if name == BEST:
+        return BestRegressor(settings.floor_mpa)
     if name in NETWORKS:
         return _network(name, settings)
     raise ConfigurationError(
         f"the model {name!r} is unknown",
-        expected=f"one of {', '.join((*BASELINES, *NETWORKS))}",
+        expected=f"one of {', '.join((*BASELINES, BEST, *NETWORKS))}",
         next_step="correct --model, or transfer.validation.models of the configuration",
     )
 

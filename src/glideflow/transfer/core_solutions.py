@@ -1,0 +1,215 @@
+"""Semidiscrete dislocation cores of samples, solved with elastic energies that are scaled up and down.
+
+What a semidiscrete Peierls-Nabarro model says of one γ surface and one energy factor K hangs on how the waves of
+γ(δ(x)) interfere at the rows of atoms: a core that is wider by a few per cent can have twice the stress, or a tenth.
+The atomistic core has another width than the model's, by more than that. So every model is solved for a set of factors
+on K, and features are averages over them: what stays is how much there is to interfere.
+
+The models are those of `glideflow.properties.disregistry`:
+
+``rows``: along b, the misfit energy summed at equivalent rows of atoms.
+``quarter``, ``layer``: the same with a quarter, and the whole, of the energy of stretched layers between the two planes
+next to the cut (`glideflow.properties.peierls_nabarro.Continuum.model`).
+``staggered``: summed twice as densely: the rows above the cut lie halfway between those below, as on prism planes.
+
+All of them have the component along b only. What the plane as a whole adds, cores that dissociate, is the most costly
+and the most sensitive to interference, and did not help (docs/transfer.md).
+
+Solved cores of the shipped library are part of the package; others are solved once per process, or read from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from glideflow.crystals.lattices import FloatArray, IntArray
+from glideflow.errors import StorageError
+from glideflow.progress import Progress, silent
+from glideflow.properties.disregistry import DisregistryModel
+from glideflow.properties.disregistry_branch import follow
+from glideflow.properties.semidiscrete import core_widths, lowest_cores
+from glideflow.transfer.dataset import TransferDataset
+from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
+from glideflow.transfer.tensor_files import read_tensors, write_tensors
+
+SHIPPED = "core_solutions.safetensors"
+"""Solved cores of the shipped library, in the package's data."""
+QUANTITIES = ("stress / energy factor", "width / b")
+
+_VERSION = "1"
+"""Part of every key: to be raised when the same input is to be solved anew."""
+_LENGTH_BURGERS = 24
+"""Period of the array. Its cores need not be isolated to the last digit: features are averages over other cores."""
+_TOLERANCE = 1e-9
+_MAX_STEPS = 60
+_FACTORS = tuple(float(factor) for factor in np.geomspace(0.7, 1.6, 12))
+_KEY_DIGITS = 6
+"""Significant digits of the inputs in a key: machines differ in the last ones of a Fourier transform."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A model and the factors on its elastic energy.
+
+    Attributes:
+        name: as in the text of the module.
+        row_share: distance of the nodes over that of equivalent rows.
+        gradient: share of the energy of the layers next to the cut.
+        factors: factors on K, ascending.
+    """
+
+    name: str
+    row_share: float = 1.0
+    gradient: float = 0.0
+    factors: tuple[float, ...] = _FACTORS
+
+
+STUDIES = (
+    Study(name="rows"),
+    Study(name="quarter", gradient=0.25),
+    Study(name="layer", gradient=1.0),
+    Study(name="staggered", row_share=0.5),
+)
+
+
+def part_of(study: Study) -> slice:
+    """Rows of `core_solutions` that belong to a study."""
+    start = 0
+    for each in STUDIES:
+        if each == study:
+            return slice(start, start + len(each.factors))
+        start += len(each.factors)
+    raise KeyError(study.name)
+
+
+def core_solutions(
+    dataset: TransferDataset,
+    indices: IntArray,
+    *,
+    known: Mapping[str, FloatArray] | None = None,
+    progress: Progress = silent,
+) -> FloatArray:
+    """Solved cores of samples: about a second of one core for each that is not known yet.
+
+    Args:
+        dataset: the data set; neither stresses nor Peierls-Nabarro values are read.
+        indices: (m,) the samples.
+        known: cores by `core_key`, beside those of the package and of this process.
+        progress: progress callback.
+
+    Returns:
+        (m, T, 2) of `QUANTITIES` for the T factors of all `STUDIES`, one study behind the other. The stress is the
+        larger one of both senses on the way from one row to the next, or on what of the way could be followed.
+    """
+    part = dataset.select(indices)
+    found = []
+    for index in range(len(part)):
+        progress("cores", index, len(part))
+        found.append(_known_or_solved(part, index, known or {}))
+    return np.array(found).reshape(len(part), -1, len(QUANTITIES))
+
+
+def core_key(dataset: TransferDataset, index: int) -> str:
+    """Digest of what decides the cores of a sample, to six digits."""
+    row = dataset.gamma_mj_m2[index][:, 0]
+    largest = float(np.abs(row).max())
+    numbers = (
+        largest,
+        dataset.energy_factor_gpa[index],
+        dataset.layer_stiffness_gpa[index][0, 0],
+        dataset.burgers_angstrom[index],
+        dataset.plane_spacing_angstrom[index],
+        dataset.node_spacing_angstrom[index],
+    )
+    digest = hashlib.sha256(f"{_VERSION} {STUDIES!r}".encode())
+    digest.update(" ".join(f"{number:.{_KEY_DIGITS}g}" for number in numbers).encode())
+    shape = np.rint(row / largest * 10**_KEY_DIGITS) if largest else np.zeros(len(row))
+    digest.update(shape.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def read_core_solutions(path: Path) -> dict[str, FloatArray]:
+    """Solved cores by `core_key`, from a file of `write_core_solutions`.
+
+    Raises:
+        StorageError: the file is missing, damaged, or holds something else.
+    """
+    arrays = read_tensors(path, kind="solved cores").arrays
+    if arrays.keys() != {"keys", "cores"} or len(arrays["keys"]) != len(arrays["cores"]):
+        raise StorageError(f"{path} holds no solved cores", expected="what `write_core_solutions` writes")
+    keys = (bytes(key).hex() for key in np.asarray(arrays["keys"], dtype=np.uint8))
+    return dict(zip(keys, np.asarray(arrays["cores"], dtype=np.float64), strict=True))
+
+
+def write_core_solutions(path: Path, solved: Mapping[str, FloatArray]) -> None:
+    """Write solved cores to a safetensors file, atomically.
+
+    Numbers are kept in single precision; `core_solutions` rounds what it solves in the same way.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    ordered = sorted(solved)
+    keys = np.array([list(bytes.fromhex(key)) for key in ordered], dtype=np.uint8)
+    cores = np.array([solved[key] for key in ordered], dtype=np.float32)
+    write_tensors(path, {"keys": keys, "cores": cores}, {"kind": "solved cores"})
+
+
+def study_model(dataset: TransferDataset, index: int, study: Study) -> DisregistryModel:
+    """The dislocations of a study in units of b and K, one for each factor."""
+    b, energy_factor = dataset.burgers_angstrom[index], dataset.energy_factor_gpa[index]
+    spacing, count = dataset.node_spacing_angstrom[index] / b * study.row_share, len(study.factors)
+    layer = dataset.layer_stiffness_gpa[index][0, 0] / energy_factor * dataset.plane_spacing_angstrom[index] / b / 4
+    row = dataset.gamma_mj_m2[index][:, 0] / (energy_factor * b * GPA_ANGSTROM_TO_MJ_PER_M2)
+    amplitudes = np.fft.rfft(row) / len(row) * np.where(np.arange(len(row) // 2 + 1) > 0, 2.0, 1.0)
+    return DisregistryModel(
+        energy_tensor=np.array(study.factors)[:, None, None],
+        burgers=np.ones((count, 1)),
+        wavevectors=2.0 * np.pi * np.arange(len(amplitudes), dtype=np.float64)[None, :, None],
+        cosine=np.tile(amplitudes.real, (count, 1)),
+        sine=np.tile(-amplitudes.imag, (count, 1)),
+        spacing=np.full(count, spacing),
+        nodes=round(_LENGTH_BURGERS / spacing),
+        gradient=np.full((count, 1, 1), study.gradient * layer),
+    )
+
+
+def solved_cores(dataset: TransferDataset, index: int) -> FloatArray:
+    """(T, 2) cores of a sample, solved now; rounded to single precision, as files keep them."""
+    return np.concatenate(list(_solutions(dataset, index))).astype(np.float32).astype(np.float64)
+
+
+_solved: dict[str, FloatArray] = {}
+
+
+def _known_or_solved(dataset: TransferDataset, index: int, known: Mapping[str, FloatArray]) -> FloatArray:
+    key = core_key(dataset, index)
+    for source in (known, _solved, _shipped()):
+        if key in source:
+            return source[key]
+    _solved[key] = solved_cores(dataset, index)
+    return _solved[key]
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Mapping[str, FloatArray]:
+    """Cores that come with the package; none where it was built without them."""
+    with resources.as_file(resources.files("glideflow") / "data" / SHIPPED) as path:
+        return read_core_solutions(path) if path.exists() else {}
+
+
+def _solutions(dataset: TransferDataset, index: int) -> Iterator[FloatArray]:
+    """(f, 2) of each study."""
+    for study in STUDIES:
+        model = study_model(dataset, index, study)
+        cores = lowest_cores(model)
+        branch = follow(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
+        width, _ = core_widths(model, cores)
+        yield np.stack([np.maximum(branch.forward, branch.reverse), width], axis=1)

@@ -1,0 +1,132 @@
+"""Solved cores: closed forms, units, keys, and the file that ships with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glideflow.errors import StorageError
+from glideflow.properties.peierls_nabarro_closed import half_width, joos_duesbery_stress
+from glideflow.transfer import core_solutions as module
+from glideflow.transfer.core_solutions import (
+    STUDIES,
+    core_key,
+    core_solutions,
+    part_of,
+    read_core_solutions,
+    solved_cores,
+    study_model,
+    write_core_solutions,
+)
+from glideflow.transfer.dataset import TransferDataset
+
+Invented = Callable[..., TransferDataset]
+ROWS, QUARTER, LAYER, STAGGERED = STUDIES
+
+
+def test_each_study_has_rows_of_its_own() -> None:
+    ends = [(part_of(study).start, part_of(study).stop) for study in STUDIES]
+    assert ends == [(12 * k, 12 * (k + 1)) for k in range(len(STUDIES))]
+
+
+def test_misfit_of_a_study_is_the_row_of_the_image(invented: Invented) -> None:
+    dataset = invented(3)
+    model = study_model(dataset, 2, ROWS)
+    unit = dataset.energy_factor_gpa[2] * dataset.burgers_angstrom[2] * 100
+    at = np.arange(31) / 31
+    found = model.misfit(np.tile(at[None, :, None], (model.size, 1, 1)))[0]
+    np.testing.assert_allclose(found * unit, np.tile(dataset.gamma_mj_m2[2][:, 0], (model.size, 1)), atol=1e-9)
+
+
+def test_layers_and_rows_of_the_studies(invented: Invented) -> None:
+    """A whole layer has the coefficient Q d/4 of `Continuum.model`, a quarter a quarter; staggered rows lie closer."""
+    dataset = invented(1)
+    whole, quarter, staggered = (study_model(dataset, 0, study) for study in (LAYER, QUARTER, STAGGERED))
+    np.testing.assert_allclose(whole.gradient, 3.0 / 1.5 * 0.8 / 4)
+    np.testing.assert_allclose(quarter.gradient * 4, whole.gradient)
+    np.testing.assert_allclose(staggered.spacing, 0.25)
+    assert staggered.nodes == 2 * whole.nodes
+
+
+def test_a_sinusoidal_surface_gives_the_closed_form(invented: Invented) -> None:
+    """Where ζ/a = 1 the nodes pin a relaxed core more than the rigid one of Joós and Duesbery, by less than e^1.5; both
+    fall by orders of magnitude over the factors."""
+    dataset = invented(1)
+    unit = dataset.energy_factor_gpa * dataset.burgers_angstrom * 100
+    wanted = 1 / (4 * np.pi * 0.5) * unit / np.pi  # height that gives ζ = b/2, one row spacing
+    scale = (wanted / (dataset.gamma_mj_m2[:, :, 0].max(axis=1)))[:, None, None]
+    dataset = replace(dataset, gamma_mj_m2=dataset.gamma_mj_m2 * scale)
+    found = core_solutions(dataset, np.array([0]))[0, part_of(ROWS), 0]
+    factors = np.array(ROWS.factors)
+    zeta = half_width(factors, 1.0, 1 / (4 * np.pi * 0.5))
+    expected = joos_duesbery_stress(factors, 1.0, zeta, 0.5)
+    assert expected[0] / expected[-1] > 100
+    assert np.all(found > expected)
+    assert np.all(found < np.exp(1.5) * expected)
+
+
+def test_cores_have_no_units(invented: Invented) -> None:
+    dataset = invented(1)
+    stiffer = replace(
+        dataset,
+        **{  # type: ignore[arg-type]  # names of fields with such arrays
+            name: getattr(dataset, name) * 3
+            for name in ("energy_tensor_gpa", "energy_factor_gpa", "layer_stiffness_gpa", "gamma_mj_m2")
+        },
+    )
+    first, second = core_solutions(dataset, np.array([0])), core_solutions(stiffer, np.array([0]))
+    assert core_key(dataset, 0) != core_key(stiffer, 0)
+    np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-12)
+
+
+def test_only_what_decides_the_cores_is_in_the_key(invented: Invented) -> None:
+    dataset = invented(2)
+    noise = 1 + 1e-13 * np.random.default_rng(0).normal(size=dataset.gamma_mj_m2.shape)
+    same = replace(
+        dataset,
+        gamma_mj_m2=dataset.gamma_mj_m2 * noise,
+        peierls_mpa=dataset.peierls_mpa * 2,
+        elements=("W", "W"),
+        peierls_nabarro_mpa=dataset.peierls_nabarro_mpa * np.nan,
+    )
+    other = replace(dataset, gamma_mj_m2=dataset.gamma_mj_m2 * 1.001)
+    assert core_key(dataset, 0) == core_key(same, 0)
+    assert len({core_key(each, k) for each in (dataset, other) for k in (0, 1)}) == 4
+
+
+def test_known_cores_are_not_solved_again(invented: Invented, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dataset = invented(2)
+    solved = {core_key(dataset, k): np.full((48, 2), 0.5 + k) for k in (0, 1)}
+    write_core_solutions(tmp_path / "cores.safetensors", solved)
+    monkeypatch.setattr(module, "solved_cores", None)
+    found = core_solutions(dataset, np.array([1, 0]), known=read_core_solutions(tmp_path / "cores.safetensors"))
+    np.testing.assert_array_equal(found[:, 0, 0], [1.5, 0.5])
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    from glideflow.transfer.tensor_files import write_tensors
+
+    write_tensors(tmp_path / "other.safetensors", {"keys": np.zeros(3)}, {})
+    with pytest.raises(StorageError, match="no solved cores"):
+        read_core_solutions(tmp_path / "other.safetensors")
+
+
+def test_every_sample_of_the_shipped_library_comes_with_its_cores(shipped: TransferDataset) -> None:
+    """Or every process would solve them again; scripts/core_solutions.py writes the file anew."""
+    known = module._shipped()
+    missing = [name for k, name in enumerate(shipped.potential_ids) if core_key(shipped, k) not in known]
+    assert missing == []
+
+
+def test_shipped_cores_are_those_of_the_present_solver(shipped: TransferDataset) -> None:
+    """Where γ is smooth; kinks and folds of rough surfaces make a core one of several."""
+    index = shipped.potential_ids.index("Cu_2001Mishin_Cu_eam-alloy")
+    fresh = solved_cores(shipped, index)
+    kept = core_solutions(shipped, np.array([index]))[0]
+    strong = fresh[:, 0] > 1e-6
+    assert strong.any()
+    np.testing.assert_allclose(kept[strong], fresh[strong], rtol=1e-2)
