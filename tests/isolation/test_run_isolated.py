@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,26 @@ def test_descendants_are_those_that_all_processes_say_are() -> None:
             process.kill()
         shell.wait()
     assert list(parent._descendants(shell.pid)) == []
+
+
+def test_a_process_that_vanishes_between_two_looks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000 & wait"])
+    try:
+        assert wait_for(lambda: len(list(parent._descendants(shell.pid))) == 2)
+        expected = list(parent._descendants(shell.pid))
+
+        def vanished(folder: Path, iterdir: Callable[[Path], Iterator[Path]] = Path.iterdir) -> Iterator[Path]:
+            if folder == Path(f"/proc/{expected[0]}/task"):
+                raise ProcessLookupError
+            return iterdir(folder)
+
+        monkeypatch.setattr(Path, "iterdir", vanished)
+        assert list(parent._descendants(shell.pid)) == expected
+    finally:
+        monkeypatch.undo()
+        for process in [*psutil.Process(shell.pid).children(recursive=True), shell]:
+            process.kill()
+        shell.wait()
 
 
 def test_child_ends_when_its_parent_is_killed(isolated_tasks: str, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,23 @@ def test_numbers_of_the_batch_system_are_read_and_damaged_marks_are_passed_over(
     (folder / base64.urlsafe_b64encode(b"\xff\xfe").decode()).write_text("")
     activity = workflow_activity(tmp_path, "results/test")
     assert {job.output[-4]: job.scheduler_id for job in activity.started} == {"a": "4711", "b": "", "c": "", "d": ""}
+
+
+def test_a_mark_whose_folder_vanishes_meanwhile_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".snakemake/incomplete"
+    for name in ("results/test/a.h5", f"results/test/{LONG}/b.h5"):
+        mark = base64.urlsafe_b64encode(name.encode()).decode()
+        file = folder.joinpath(*(f"@{mark[k : k + 200]}" for k in range(0, len(mark) - 200, 200)), mark[-200:])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+
+    def vanished(place: object, scandir: Callable[..., Any] = os.scandir) -> Any:
+        if "@" in str(place):
+            raise FileNotFoundError
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", vanished)
+    assert outputs(workflow_activity(tmp_path, "results/test")) == {"results/test/a.h5"}
 
 
 def test_a_lock_that_is_no_text_is_that_of_no_run(tmp_path: Path) -> None:

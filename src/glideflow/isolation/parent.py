@@ -263,11 +263,19 @@ def _descendants(pid: int) -> Iterator[int]:
     if not _CHILD_LIST.exists():
         yield from (process.pid for process in _all_descendants(pid))
         return
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended
-            for child in map(int, children.read_text(encoding="ascii").split()):
-                yield child
-                yield from _descendants(child)
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Children of the threads of a process; of what has just ended there are none."""
+    tasks, found = Path(f"/proc/{pid}/task"), list[int]()
+    with suppress(OSError):
+        for thread in tasks.iterdir():
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text(encoding="ascii").split())
+    return found
 
 
 def _all_descendants(pid: int) -> list[psutil.Process]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,9 @@ def _names(lock: Path, prefix: str) -> bool:
 
 
 def _started(folder: Path) -> Iterator[StartedJob]:
-    for file in sorted(folder.rglob("*")):
+    # Not rglob, which fails when a folder vanishes that it has just seen: jobs end meanwhile.
+    marks = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    for file in sorted(marks):
         output = _decoded(file.relative_to(folder))
         if output and file.is_file():
             yield StartedJob(output=output, since_s=_modified_s(file), scheduler_id=_scheduler_id(file))
