@@ -89,7 +89,7 @@ def run_stage(request: StageRequest, progress: Progress = silent) -> StageRecord
     _refuse_contradictory(request)
     failed = next((record for record in request.upstream if not record.ok), None)
     if failed is not None:
-        return _record(request, SKIPPED, failure=_upstream_failure(failed))
+        return _record(request, SKIPPED, failure=upstream_failure(failed))
     with _alone(request, progress):
         outcome = _run(request, progress)
     if isinstance(outcome, Failure):
@@ -119,14 +119,15 @@ def compute_stage(request: StageRequest, progress: Progress = silent) -> Propert
 
     verify_files(request.potential)
     engine = engine_for(request.potential.engine, request.settings.engine)
-    function = _function(request.spec)
+    function = function_of(request.spec)
     with _workbench(request, engine, progress) as workbench:
         offered = _offered(request) | {"engine": engine, "workbench": workbench, "progress": progress}
         wanted = inspect.signature(function).parameters
         return function(**{name: value for name, value in offered.items() if name in wanted})
 
 
-def _function(spec: PropertySpec) -> Callable[..., PropertyResult]:
+def function_of(spec: PropertySpec) -> Callable[..., PropertyResult]:
+    """The function that computes a property."""
     from importlib import import_module
 
     module, _, name = spec.function.partition(":")
@@ -256,7 +257,8 @@ def _record(request: StageRequest, status: str, **parts: Any) -> StageRecord:  #
     )
 
 
-def _upstream_failure(record: StageRecord) -> StageFailure:
+def upstream_failure(record: StageRecord) -> StageFailure:
+    """Why a property is skipped: the failure of a record that it needs."""
     reason = record.failure.reason if record.failure else "no reason recorded"
     title = PROPERTIES[record.property].title  # type: ignore[index]
     return StageFailure(

@@ -109,6 +109,44 @@ def build(
 
 
 @library_app.command()
+def recompute(
+    name: Annotated[str, typer.Argument(metavar="PROPERTY", help="The property, e.g. peierls_nabarro.")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the new records; it becomes that of a run's results.")
+    ],
+    records: Annotated[
+        list[Path] | None,
+        typer.Option("--records", help="Results of a run, <results>/<name>, instead of a library. Repeatable."),
+    ] = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Compute one property of a whole library again, from the records that it needs.
+
+    For properties that follow from others alone, such as peierls_nabarro: neither
+    potentials nor engines are needed. The configuration decides that property; the
+    rest of the output's configuration is that of the library. `glideflow library
+    build --records OUTPUT --records RESULTS` puts the new records in the place of
+    the old ones.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.config.load import load_settings
+    from glideflow.library_build import build as build_library
+    from glideflow.library_recompute import recompute as recomputed
+    from glideflow.library_recompute import recompute_settings, write_recomputed
+    from glideflow.strength_library import load
+
+    (chosen,) = _checked_properties([name])
+    content = build_library(records, "library") if records else load(library)
+    settings = recompute_settings(content, chosen, load_settings(config))
+    with progress_display() as progress:
+        counted = Counter(write_recomputed(recomputed(content, chosen, settings, progress), settings, output))
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
+    print(f"{counted.total()} records of {chosen} ({summary}) in {output}", file=sys.stderr)
+
+
+@library_app.command()
 def export(
     file: Annotated[Path, typer.Argument(help="CSV file.")],
     *,
@@ -293,7 +331,9 @@ def _checked_properties(names: list[str] | None) -> tuple[Property, ...]:
     unknown = [name for name in names or () if name not in ALL_PROPERTIES]
     if unknown:
         raise ConfigurationError(
-            f"--property {unknown[0]}", expected=f"one of {', '.join(ALL_PROPERTIES)}", next_step="correct the option"
+            f"there is no property {unknown[0]!r}",
+            expected=f"one of {', '.join(ALL_PROPERTIES)}",
+            next_step="correct the name",
         )
     return tuple(name for name in ALL_PROPERTIES if name in names) if names else DEFAULT_PROPERTIES
 
