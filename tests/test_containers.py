@@ -252,9 +252,11 @@ class TestEnvironment:
     def test_computes_a_lattice_and_plans_a_run(self, repository: Path, environment: Path, tmp_path: Path) -> None:
         image = tmp_path / "opt"
         for name in sorted(NEEDED_BY_THE_WORKFLOW):
-            copy = shutil.copytree if (repository / name).is_dir() else shutil.copy
             image.mkdir(exist_ok=True)
-            copy(repository / name, image / name)
+            if (repository / name).is_dir():
+                shutil.copytree(repository / name, image / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(repository / name, image / name)
         data = tmp_path / "data"
         data.mkdir()
         variables = {"PATH": f"{environment}/bin:/usr/bin:/bin", "HOME": str(data)}

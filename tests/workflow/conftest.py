@@ -140,7 +140,9 @@ def new_project(repository: Path, root: Path, configuration: str = CONFIGURATION
             root.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, root / name, follow_symlinks=False)
         else:
-            shutil.copytree(source, root / name)  # with what Python has compiled, which it checks by time and size
+            # With what Python has compiled, which it checks by time and size; what another process is just compiling
+            # has a temporary name, and may be gone before it is copied.
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     (root / "run.yaml").write_text(configuration, encoding="utf-8")
     return Project(root)
 
