@@ -5,9 +5,11 @@ of random γ lines at once. atomman's `SDVPN` relaxes the unloaded core of Cu at
 vectors, from an arctan, with SciPy's L-BFGS-B; a Peierls stress by atomman takes one such relaxation per stress. The
 energies that both reach are compared by atomman's own functions.
 
-Agreement: of the potentials whose records lie in a folder of results.
+Agreement: of one potential of each family of the shipped library, edge dislocations, upper bounds left out, with γ from
+the computed points and from the smooth fit; or of the potentials whose records lie in a folder of results.
 
     python benchmarks/bench_peierls_nabarro.py
+    python benchmarks/bench_peierls_nabarro.py --library
     python benchmarks/bench_peierls_nabarro.py --records results/library
     python benchmarks/bench_peierls_nabarro.py --records results/library results/another
 """
@@ -15,35 +17,44 @@ Agreement: of the potentials whose records lie in a folder of results.
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from harness import Row, lattice, potential, report, timed
 from rich.console import Console
 from rich.table import Table
 
-from glideflow import __version__
+from glideflow import __version__, strength_library
 from glideflow.config.elastic import ElasticSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
+from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import BCC_110, FCC_111, HCP_PRISMATIC
 from glideflow.crystals.slip_systems import SlipSystem, frame, slip_system
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.errors import GlideflowError
+from glideflow.library_recompute import recompute, recompute_settings
 from glideflow.properties.disregistry import DisregistryModel
 from glideflow.properties.elastic import elastic_constants
 from glideflow.properties.gamma_surface import gamma_surface
 from glideflow.properties.peierls_nabarro import continuum_of, peierls_nabarro, plane_waves
-from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
+from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.properties.semidiscrete import semidiscrete_cores
+from glideflow.quality_flags import NOT_FIRST
 from glideflow.records import Library, LibraryEntry, StageRecord
-from glideflow.reporting.baselines import Agreement, agreements
+from glideflow.reporting.baselines import FLOOR_MPA, Agreement, agreements, pairs
 from glideflow.storage import read_record
 from glideflow.units import EV_PER_A2_TO_MJ_PER_M2, EV_PER_A3_TO_GPA
 
 SYSTEMS = {"fcc": slip_system(FCC_111), "bcc": slip_system(BCC_110), "hcp": slip_system(HCP_PRISMATIC)}
+SHIPPED = Path()
+Source = Literal["fourier", "grid"]
+SOURCES: tuple[Source, ...] = ("fourier", "grid")
+HEADINGS = ("structure", "model", "γ", "potentials", "answers", "bounds", "factor", "90 %", "ratio", "rank", "width")
 Inputs = tuple[LatticeResult, ElasticResult, GammaSurfaceResult, SlipSystem]
 
 
@@ -189,6 +200,70 @@ def stages_of(place: Path) -> tuple[StageRecord, StageRecord]:
     return stages[3], replace(stages[3], property="peierls_nabarro", result=models)
 
 
+def compared_entries(library: Library) -> tuple[LibraryEntry, ...]:
+    """The first potential of each family that has an atomistic Peierls stress and not a bound only."""
+    return tuple(
+        entry
+        for entry in library.entries
+        if NOT_FIRST not in entry.flags
+        and (stage := entry.stage("peierls_stress", character="edge")) is not None
+        and isinstance(stage.result, PeierlsStressResult)
+        and not stage.result.is_upper_bound
+    )
+
+
+def with_models(library: Library, source: Source) -> tuple[Library, list[float]]:
+    """A library with continuum models that take γ from a source, and the CPU seconds of each potential."""
+    settings = recompute_settings(
+        library, "peierls_nabarro", RunSettings(peierls_nabarro=PeierlsNabarroSettings(gamma=source))
+    )
+    fresh, seconds, began = {}, [], time.process_time()
+    for stage in recompute(library, "peierls_nabarro", settings):
+        fresh[stage.potential.id] = stage
+        seconds.append(time.process_time() - began)
+        began = time.process_time()
+    entries = [
+        replace(entry, stages=(*(each for each in entry.stages if each.property != "peierls_nabarro"), fresh[name]))
+        for entry in library.entries
+        if (name := entry.potential.id) in fresh
+    ]
+    return replace(library, entries=tuple(entries)), seconds
+
+
+def compare_sources(library: Library) -> None:
+    """Tables of how well the models agree with γ from either source, and of what they cost."""
+    table = Table(*HEADINGS, title="one potential per family: medians of predicted against atomistic, rank correlation")
+    rows: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for source in SOURCES:
+        filled, seconds = with_models(library, source)
+        low, middle, high, most = np.quantile(seconds, [0.1, 0.5, 0.9, 1.0])
+        print(f"{source}, CPU s: 10 % {low:.2f}, median {middle:.2f}, 90 % {high:.2f}, largest {most:.1f}", flush=True)
+        for found in agreements(filled):
+            rows.setdefault((found.structure, found.model), []).append(source_row(filled, found, source))
+    for lines in rows.values():
+        for line in lines:
+            table.add_row(*line)
+    Console(width=120).print(table)
+
+
+def source_row(library: Library, found: Agreement, source: str) -> tuple[str, ...]:
+    """Cells of a structure, a model and a source."""
+    own = [entry for entry in library.entries if entry.potential.structure == found.structure]
+    results = [stage.result for entry in own if (stage := entry.stage("peierls_nabarro")) is not None]
+    models = [each.model(found.model) for each in results if isinstance(each, PeierlsNabarroResult)]
+    bounds = sum(model is not None and "not seen to glide" in model.flags for model in models)
+    errors = [
+        abs(np.log10(max(pair.predicted_mpa, FLOOR_MPA) / max(pair.atomistic_mpa, FLOOR_MPA)))
+        for pair in pairs(library, found.model)
+        if pair.entry.potential.structure == found.structure
+    ]
+    drawn = np.random.default_rng(0).choice(errors, size=(4000, len(errors)))
+    low, high = 10 ** np.quantile(np.median(drawn, axis=1), [0.05, 0.95])
+    numbers = (f"{found.factor:.3g}", f"{low:.2g}-{high:.2g}", f"{found.bias:.3g}", f"{found.rank_correlation:.2f}")
+    counts = (str(len(own)), str(found.count), str(bounds))
+    return (found.structure, found.model, source, *counts, *numbers, f"{found.width_ratio:.2f}")
+
+
 def print_agreements(found: tuple[Agreement, ...]) -> None:
     """A table of structures and models."""
     headings = ("structure", "model", "potentials", "factor", "ratio", "rank", "width ratio")
@@ -206,9 +281,20 @@ def main() -> None:
     arguments.add_argument(
         "--records", type=Path, nargs="+", help="folders <results>/<name> of runs with Peierls stresses"
     )
+    arguments.add_argument(
+        "--library",
+        nargs="?",
+        type=Path,
+        const=SHIPPED,
+        help="compare both sources of γ over a library (the one that ships with glideflow)",
+    )
     arguments.add_argument("--atomman-iterations", type=int, default=60, help="iterations that atomman gets at most")
     arguments.add_argument("--batch", type=int, default=200, help="γ lines in the batch")
     chosen = arguments.parse_args()
+    if chosen.library is not None:
+        content = strength_library.load(None if chosen.library == SHIPPED else chosen.library)
+        compare_sources(replace(content, entries=compared_entries(content)))
+        return
     if chosen.records is not None:
         print_agreements(agreements(library_of(chosen.records)))
         return
