@@ -10,6 +10,7 @@ the computed points and from the smooth fit; or of the potentials whose records 
 
     python benchmarks/bench_peierls_nabarro.py
     python benchmarks/bench_peierls_nabarro.py --library
+    python benchmarks/bench_peierls_nabarro.py --noise
     python benchmarks/bench_peierls_nabarro.py --records results/library
     python benchmarks/bench_peierls_nabarro.py --records results/library results/another
 """
@@ -33,12 +34,14 @@ from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
 from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import BCC_110, FCC_111, HCP_PRISMATIC
+from glideflow.crystals.layers import layered_crystal
 from glideflow.crystals.slip_systems import SlipSystem, frame, slip_system
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.errors import GlideflowError
 from glideflow.library_recompute import recompute, recompute_settings
 from glideflow.properties.disregistry import DisregistryModel
 from glideflow.properties.elastic import elastic_constants
+from glideflow.properties.fourier import fit_fourier_surface
 from glideflow.properties.gamma_surface import gamma_surface
 from glideflow.properties.peierls_nabarro import continuum_of, peierls_nabarro, plane_waves
 from glideflow.properties.peierls_nabarro_results import PeierlsNabarroResult
@@ -54,6 +57,8 @@ SYSTEMS = {"fcc": slip_system(FCC_111), "bcc": slip_system(BCC_110), "hcp": slip
 SHIPPED = Path()
 Source = Literal["fourier", "grid"]
 SOURCES: tuple[Source, ...] = ("fourier", "grid")
+NOISE = (0.0, 0.01, 0.1, 1.0)
+NOISY = ("Cu_2001Mishin_Cu_eam-alloy_v2", "Fe_2003Mendelev_Fe_eam-fs", "Zr_2007Mendelev_Zr_eam-fs")
 HEADINGS = ("structure", "model", "γ", "potentials", "answers", "bounds", "factor", "90 %", "ratio", "rank", "width")
 Inputs = tuple[LatticeResult, ElasticResult, GammaSurfaceResult, SlipSystem]
 
@@ -264,6 +269,47 @@ def source_row(library: Library, found: Agreement, source: str) -> tuple[str, ..
     return (found.structure, found.model, source, *counts, *numbers, f"{found.width_ratio:.2f}")
 
 
+def noisy(
+    gamma: GammaSurfaceResult, system: SlipSystem, relaxed: LatticeResult, noise_mj_m2: float, seed: int
+) -> GammaSurfaceResult:
+    """A γ surface with white noise on its points, and its smooth fit."""
+    values = np.array(gamma.gamma_mj_m2, dtype=float)
+    values[:-1, :-1] += noise_mj_m2 * np.random.default_rng(seed).normal(size=np.subtract(values.shape, 1))
+    values[-1], values[:, -1] = values[0], values[:, 0]
+    values[-1, -1] = values[0, 0]
+    shares = np.meshgrid(*(np.linspace(0, 1, points) for points in values.shape), indexing="ij")
+    points = np.stack(shares, axis=-1)[:-1, :-1].reshape(-1, 2) * gamma.period_angstrom
+    in_plane = layered_crystal(relaxed.crystal, system).in_plane_angstrom
+    shells = len(gamma.fourier_wavevectors_per_angstrom) - 1
+    fit = fit_fourier_surface(points, values[:-1, :-1].ravel(), in_plane, gamma.fourier_symmetry, shells)
+    return replace(
+        gamma,
+        gamma_mj_m2=values,
+        fourier_wavevectors_per_angstrom=fit.wavevectors_per_angstrom,
+        fourier_cosine_mj_m2=fit.cosine_mj_m2,
+        fourier_sine_mj_m2=fit.sine_mj_m2,
+    )
+
+
+def noise_table(library: Library) -> None:
+    """What noise on the points of γ makes of the stresses: the median of five draws."""
+    table = Table("potential", "γ", "model", *(f"{noise:g} mJ/m²" for noise in NOISE), title="MPa with noise on γ")
+    for name in NOISY:
+        (entry,) = (entry for entry in library.entries if entry.potential.id == name)
+        relaxed, elastic, gamma = (entry.stage(each).result for each in ("lattice", "elastic", "gamma_surface"))
+        system = SYSTEMS[entry.potential.structure]
+        for source in SOURCES:
+            settings = PeierlsNabarroSettings(gamma=source, models=("surface", "gradient"))
+            found = []  # (noise, draw, model)
+            for noise in NOISE:
+                draws = [noisy(gamma, system, relaxed, noise, seed) for seed in range(5 if noise else 1)]
+                results = [peierls_nabarro(relaxed, elastic, each, system, settings) for each in draws]
+                found.append(np.median([[model.peierls_mpa for model in each.models] for each in results], axis=0))
+            for model, values in zip(settings.models, np.transpose(found), strict=True):
+                table.add_row(name, source, model, *(f"{value:.3g}" for value in values))
+    Console(width=120).print(table)
+
+
 def print_agreements(found: tuple[Agreement, ...]) -> None:
     """A table of structures and models."""
     headings = ("structure", "model", "potentials", "factor", "ratio", "rank", "width ratio")
@@ -288,12 +334,16 @@ def main() -> None:
         const=SHIPPED,
         help="compare both sources of γ over a library (the one that ships with glideflow)",
     )
+    arguments.add_argument("--noise", action="store_true", help="what noise on the points of γ does to the stresses")
     arguments.add_argument("--atomman-iterations", type=int, default=60, help="iterations that atomman gets at most")
     arguments.add_argument("--batch", type=int, default=200, help="γ lines in the batch")
     chosen = arguments.parse_args()
     if chosen.library is not None:
         content = strength_library.load(None if chosen.library == SHIPPED else chosen.library)
         compare_sources(replace(content, entries=compared_entries(content)))
+        return
+    if chosen.noise:
+        noise_table(strength_library.load())
         return
     if chosen.records is not None:
         print_agreements(agreements(library_of(chosen.records)))
