@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,8 +46,13 @@ def test_a_hang_is_ended_with_all_that_it_started(
 ) -> None:
     child = tmp_path / "child"
     make_program("hang", f"sleep 1234 & echo $! > {child}; wait")
-    # The time is up when there is something to end.
-    clock = SimpleNamespace(monotonic=lambda: LONG_S * (child.exists() and child.read_text() != ""), sleep=time.sleep)
+    # The time is up when there is something to end: the first look at the clock sets the deadline.
+    looks = itertools.count()
+
+    def monotonic() -> float:
+        return LONG_S if next(looks) and child.exists() and child.read_text() != "" else 0.0
+
+    clock = SimpleNamespace(monotonic=monotonic, sleep=time.sleep)
     monkeypatch.setattr("glideflow.site.ask.time", clock)
     answer = ask("hang", limit_s=1)
     assert answer.outcome == "hung"
