@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glideflow import __version__
-from glideflow.cli import config, files, library, plan, potentials, properties, report, site, status, transfer
+from glideflow.cli import config, files, library, plan, potentials, predict, properties, report, site, status, transfer
 from glideflow.errors import GlideflowError, TerminatedError
 
 USER_ERROR = 2
@@ -54,6 +54,7 @@ for _command in (
     properties.peierls_nabarro,
 ):
     app.command(rich_help_panel=_PROPERTIES)(_command)
+app.command(rich_help_panel=_PROPERTIES)(predict.predict)
 app.add_typer(potentials.app, name="potentials", rich_help_panel=_PROPERTIES)
 app.command(rich_help_panel=_PROPERTIES)(potentials.cite)
 app.add_typer(config.app, name="config", rich_help_panel=_RUNS)

@@ -220,9 +220,9 @@ def _run(
     settings = settings_from(run.config, run.overrides)
     potential = chosen_potential(choice, settings)
     on_system = "slip_system" in PROPERTIES[name].labels
-    system = _slip_system(settings, potential, slip_system) if on_system else None
+    system = chosen_slip_system(settings, potential, slip_system) if on_system else None
     refuse_character(name, system, character)
-    computation = _Computation(potential, settings, system, character)
+    computation = Computation(potential, settings, system, character)
     if run.output is not None:
         _refuse_unwritable(run.output)
     with progress_display() as progress:
@@ -237,8 +237,15 @@ def _run(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Computation:
-    """What is common to a property and to those that it needs."""
+class Computation:
+    """What is common to a property and to those that it needs.
+
+    Attributes:
+        potential: the potential.
+        settings: how properties are computed.
+        system: slip system of properties that have one.
+        character: dislocation character of properties that have one.
+    """
 
     potential: Potential
     settings: RunSettings
@@ -292,7 +299,12 @@ class _Computation:
         return record
 
 
-def _slip_system(settings: RunSettings, potential: Potential, name: str | None) -> SlipSystemSettings:
+def chosen_slip_system(settings: RunSettings, potential: Potential, name: str | None) -> SlipSystemSettings:
+    """The slip system of this name, or the first one of the potential's structure.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     fitting = [system for system in settings.slip_systems if system.structure == potential.structure]
     chosen = [system for system in fitting if name in (None, system.name)]
     if not chosen:

@@ -236,6 +236,47 @@ def report(
     print(output)
 
 
+@app.command()
+def fit(
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder; each structure gets a folder of its own in it, for predict -m."),
+    ],
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", "-g", help="fcc, bcc or hcp. Repeatable. Default: all three."),
+    ] = None,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option(help="Validations (HDF5) of `validate`, whose scores go onto the card. Repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Train the model `best` on all samples of each structure, for `glideflow predict`.
+
+    The folder holds the model, what γ surfaces of the structure look like, and
+    where the training samples lie. Scores on the card are of held-out samples.
+    """
+    from glideflow.storage import read_record
+    from glideflow.transfer.assembly import STRUCTURES
+    from glideflow.transfer.strength_models import card_scores, fit_strength_model
+    from glideflow.transfer.validation import Validations
+
+    settings = settings_from(config, overrides).transfer
+    validated = [record for file in validation or () for record in read_record(file, Validations).records]
+    for group in groups or STRUCTURES:
+        samples = _group_dataset(group, settings, library)
+        split, metrics = card_scores(validated, group)
+        fit_strength_model(
+            samples, output / group, floor_mpa=settings.floor_mpa, seed=seed, split=split, metrics=metrics
+        )
+        print(output / group)
+
+
 def named_samples(
     group: str | None, file: Path | None, settings: TransferSettings, library: Path | None
 ) -> TransferDataset:

@@ -4,6 +4,11 @@
 coefficients of these waves are far from free: a normal distribution of them, its mean and covariance taken from one
 potential of each family, is the prior. Values at single displacements, whichever there are, are linear in the
 coefficients, so that the posterior is normal too, and says at every displacement how well γ is known.
+
+Its mean is smoother than any γ surface, and draws from it are rougher; both mislead what asks for more than energies,
+as dislocations do. What the rest of γ may look like is therefore shown by the surfaces of the library themselves, each
+changed by as little as meets the given values (conditioning of samples by G. Matheron, see A. Journel and
+C. Huijbregts, Mining Geostatistics, 1978, chapter VII).
 """
 
 from __future__ import annotations
@@ -61,7 +66,8 @@ class GammaPrior:
         with_sine: (S,) 1 where the sine of the star does not vanish by symmetry, else 0.
         mean: (K,) means of the coefficients.
         covariance: (K, K) their covariance.
-        potential_ids: the potentials, one of each family and metal.
+        coefficients: (n, K) those of the potentials.
+        potential_ids: (n) the potentials, one of each family and metal.
         library_sha256: digest of the library that they came from.
         glideflow_version: version of this package.
     """
@@ -74,6 +80,7 @@ class GammaPrior:
     with_sine: FloatArray
     mean: FloatArray
     covariance: FloatArray
+    coefficients: FloatArray
     potential_ids: tuple[str, ...]
     library_sha256: str = ""
     glideflow_version: str = ""
@@ -114,6 +121,8 @@ class GammaEstimate:
         mean: (K,) means of the coefficients.
         covariance: (K, K) their covariance.
         residual_mj_m2: (P,) what the estimate differs by at the given points.
+        examples: (n, K) coefficients of the surfaces of the prior, changed so that they meet the given values; those
+            that had to be changed least come first.
     """
 
     prior: GammaPrior
@@ -121,6 +130,7 @@ class GammaEstimate:
     mean: FloatArray
     covariance: FloatArray
     residual_mj_m2: FloatArray
+    examples: FloatArray
 
     def gamma_mj_m2(self, fractions: FloatArray) -> FloatArray:
         """(P,) most likely γ at (P, 2) displacements in periods."""
@@ -131,35 +141,16 @@ class GammaEstimate:
         waves = self.prior.design(fractions) @ self._root
         return np.asarray(np.sqrt((waves**2).sum(axis=1)) * self.unit_mj_m2)
 
-    def drawn(self, count: int, seed: int) -> tuple[GammaEstimate, ...]:
-        """γ surfaces drawn from the distribution; what is known of each is everything."""
-        normal = np.random.default_rng(seed).standard_normal((count, len(self.mean)))
-        return tuple(self.moved(self._root @ each) for each in normal)
-
-    def moved(self, change: FloatArray) -> GammaEstimate:
-        """The γ surface with the coefficients moved by (K,), as if it were known."""
+    def known(self, coefficients: FloatArray | None = None) -> GammaEstimate:
+        """The surface with the coefficients (K,), the most likely ones if not given, as if it were known."""
         return GammaEstimate(
             prior=self.prior,
             unit_mj_m2=self.unit_mj_m2,
-            mean=self.mean + change,
+            mean=self.mean if coefficients is None else coefficients,
             covariance=np.zeros_like(self.covariance),
             residual_mj_m2=np.zeros(0),
+            examples=np.zeros((0, len(self.mean))),
         )
-
-    def principal_changes(self, share: float) -> FloatArray:
-        """(C, K) independent changes of the coefficients by one standard deviation, the largest first.
-
-        Args:
-            share: part of the variance of γ, averaged over the period, that they have together.
-        """
-        # Mean squares over the period: waves are orthogonal there up to the averaging over operations.
-        weights = (self.prior.design(_grid(self.prior)) ** 2).mean(axis=0) ** 0.5
-        values, vectors = np.linalg.eigh(weights[:, None] * self.covariance * weights)
-        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-        if not values.any():
-            return np.zeros((0, len(self.mean)))
-        count = int(np.searchsorted(np.cumsum(values) / values.sum(), share)) + 1
-        return np.asarray((vectors * np.sqrt(values) / weights[:, None]).T[:count])
 
     @cached_property
     def _root(self) -> FloatArray:
@@ -187,7 +178,7 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
     fractions = _product(grid_fractions(dataset.gamma_mj_m2.shape[1]))
     design = _waves(fractions, waves, symmetry, with_sine)
     images = gamma_scaled(dataset)[chosen].reshape(len(chosen), -1)
-    coefficients = np.linalg.lstsq(design, images.T, rcond=1e-10)[0].T
+    coefficients: FloatArray = np.linalg.lstsq(design, images.T, rcond=1e-10)[0].T.astype(np.float64)
     covariance = np.cov(coefficients.T)
     return GammaPrior(
         structure=settings.structure,
@@ -197,6 +188,7 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
         symmetry=symmetry,
         with_sine=with_sine,
         mean=coefficients.mean(axis=0),
+        coefficients=coefficients,
         covariance=(1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance)),
         potential_ids=tuple(dataset.potential_ids[index] for index in chosen),
         library_sha256=dataset.library_sha256,
@@ -285,16 +277,23 @@ def _conditioned(
     """The normal posterior, by the information of the points in units of the prior: as large as the prior is."""
     design, root = prior.design(fractions), _square_root(prior.covariance)
     weighted = design @ root * (unit_mj_m2 / error_mj_m2)[:, None]
-    missing = (known_mj_m2 - design @ prior.mean * unit_mj_m2) / error_mj_m2
     values, vectors = np.linalg.eigh(np.eye(root.shape[1]) + weighted.T @ weighted)
-    mean = prior.mean + root @ (vectors @ ((vectors.T @ (weighted.T @ missing)) / values))
-    spread = root @ (vectors / np.sqrt(values))
+
+    def changes(coefficients: FloatArray) -> FloatArray:
+        """(n, K) least changes, in deviations of the prior, with which surfaces (n, K) meet the values."""
+        missing = (known_mj_m2 - coefficients @ design.T * unit_mj_m2) / error_mj_m2
+        return np.asarray(missing @ weighted @ vectors / values @ vectors.T)
+
+    mean = prior.mean + root @ changes(prior.mean[None])[0]
+    spread, own = root @ (vectors / np.sqrt(values)), changes(prior.coefficients)
+    nearest = np.argsort(np.linalg.norm(own, axis=1), kind="stable")
     return GammaEstimate(
         prior=prior,
         unit_mj_m2=unit_mj_m2,
         mean=np.asarray(mean),
         covariance=np.asarray(spread @ spread.T),
         residual_mj_m2=np.asarray(design @ mean * unit_mj_m2 - known_mj_m2)[1:],
+        examples=np.asarray(prior.coefficients + own @ root.T)[nearest],
     )
 
 

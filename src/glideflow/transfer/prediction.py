@@ -1,15 +1,16 @@
 """From a crystal that a user describes to its Peierls stress: the value, how far to trust it, and what to compute next.
 
 A prediction errs by what the model has learned from its training samples (the spread that validation has calibrated),
-and by what is not known of the γ surface. The latter is normal in the coefficients of γ
-(`glideflow.transfer.gamma_prior`): the model is asked for γ moved by one standard deviation to both sides along each
-independent direction, and the halves of the differences add up in squares.
+and by what is not known of the γ surface. For the latter the model is asked for surfaces of the library that were
+changed so that they meet what is known (`glideflow.transfer.gamma_prior`): the prediction is the mean of the answers,
+and their deviation adds to the spread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,16 @@ from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.user_inputs import UserCrystal, gamma_result
 
 NEIGHBOURS = 5
-VARIANCE_SHARE = 0.99
-"""Share of the variance of γ whose directions are followed."""
+EXAMPLES = 20
+"""Surfaces that stand for what is not known of γ in a prediction."""
+SUGGESTION_EXAMPLES = 60
+"""The same for suggestions: they compare hundreds of displacements, some of which go with few stresses by chance."""
 KNOWN = 3e-3
 """Deviation of γ over its maximum up to which γ counts as known: below what interpolation and models err by."""
 _STRUCTURE_COLUMNS = ("fcc", "bcc", "hcp")
 _CANDIDATES = 12
+_NEXT_ERROR_MJ_M2 = 1.0
+_TINY = 1e-300
 _ELASTIC_STEP = 0.03
 _GRID = 30
 _RESIDUAL_ERRORS = 4.0
@@ -228,8 +233,8 @@ def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPredi
 def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
     """Displacements at which γ should be computed next, each the best one after those before it.
 
-    The best is the one whose value, known to the standard error of the given ones, leaves the least spread of the
-    prediction, to first order in what is not known.
+    The best is the one whose value, known to 1 mJ/m², leaves the least spread of the prediction, as far as the
+    examples say (`SUGGESTION_EXAMPLES`). None if γ is known.
 
     Args:
         model: the model of its structure.
@@ -240,7 +245,7 @@ def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Sug
 
 
 def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _CANDIDATES) -> Sensitivity:
-    """How the prediction follows elastic constants and γ.
+    """How the prediction follows elastic constants and γ, around the example that is changed least.
 
     Args:
         model: the model of its structure.
@@ -262,19 +267,32 @@ class _Prober:
             )
         self._model = model
         self._crystal = crystal
-        self._known = replace_known(crystal.gamma)
+
+    @cached_property
+    def _surfaces(self) -> tuple[GammaEstimate, ...]:
+        """What γ may be: one surface if it is known, else examples."""
+        return self._examples(EXAMPLES)
+
+    def _examples(self, count: int) -> tuple[GammaEstimate, ...]:
+        gamma, grid = self._crystal.gamma, _periodic_grid(_GRID)
+        if gamma.deviation_mj_m2(grid).max() <= KNOWN * gamma.gamma_mj_m2(grid).max():
+            return (gamma.known(),)
+        return tuple(gamma.known(each) for each in gamma.examples[:count])
+
+    @cached_property
+    def _answers(self) -> Prediction:
+        """The model's answers for all of them."""
+        return self._ask([(gamma, self._crystal.elastic) for gamma in self._surfaces])
 
     def prediction(self) -> StrengthPrediction:
         """The prediction with everything around it."""
-        crystal, model = self._crystal, self._model
-        _, slopes, central = self._input_slopes()
-        sample = self._sample(self._known, crystal.elastic)
-        inputs = float(np.sqrt((slopes**2).sum()))
-        spread = float(np.hypot(central.spread_log10[0], inputs))
-        value = float(central.log10_mpa[0])
+        crystal, model, answers = self._crystal, self._model, self._answers
+        sample = self._sample(crystal.gamma.known(), crystal.elastic)
+        value, inputs = float(answers.log10_mpa.mean()), _deviation(answers.log10_mpa)
+        own = float(np.sqrt((answers.spread_log10**2).mean()))
+        spread = float(np.hypot(own, inputs))
         grid = _periodic_grid(_GRID)
         deviation = float(np.sqrt((crystal.gamma.deviation_mj_m2(grid) ** 2).mean()))
-        residual = float(np.abs(crystal.gamma.residual_mj_m2).max(initial=0.0))
         return StrengthPrediction(
             name=crystal.name,
             element=crystal.element,
@@ -283,44 +301,49 @@ class _Prober:
             peierls_mpa=10**value,
             intervals_mpa={level: _interval(value, spread, level) for level in LEVELS},
             spread_log10=spread,
-            model_spread_log10=float(central.spread_log10[0]),
+            model_spread_log10=own,
             input_spread_log10=inputs,
             gamma_deviation_mj_m2=deviation,
             gamma_maximum_mj_m2=float(sample.gamma_mj_m2.max()),
-            gamma_residual_mj_m2=residual,
+            gamma_residual_mj_m2=float(np.abs(crystal.gamma.residual_mj_m2).max(initial=0.0)),
             neighbours=_neighbours(model.domain, sample),
             outside=_outside(model.domain, sample),
-            warnings=tuple(self._warnings(sample, value, inputs, float(central.spread_log10[0]))),
+            warnings=tuple(self._warnings(sample, value, inputs, own)),
             model=model.name,
             trained_on=_training_source(model.domain),
             input_source=crystal.source or "not stated",
         )
 
     def suggestions(self, count: int) -> tuple[Suggestion, ...]:
-        """The best displacements, one after the other."""
-        changes, slopes, _ = self._input_slopes()
-        gamma, period = self._crystal.gamma, self._period_angstrom()
-        fractions = _periodic_grid(_CANDIDATES)
-        waves = gamma.prior.design(fractions) * gamma.unit_mj_m2
+        """The best displacements, one after the other: where the examples' γ tells most of their stresses.
+
+        What γ at the chosen displacements tells of γ elsewhere and of the stress is taken out of both, by linear
+        regression over the examples, before the next one is chosen.
+        """
+        surfaces = self._examples(SUGGESTION_EXAMPLES)
+        if len(surfaces) <= count + 1:
+            return ()
+        period, fractions = self._period_angstrom(), _periodic_grid(_CANDIDATES)
+        gamma, found = self._crystal.gamma, []
         expected, deviation = gamma.gamma_mj_m2(fractions), gamma.deviation_mj_m2(fractions)
-        moves, found = waves @ changes.T, []  # (P, C)
-        error = max(1.0, float(np.median(np.abs(gamma.residual_mj_m2))) if len(gamma.residual_mj_m2) else 1.0)
-        for _ in range(count if len(changes) else 0):
-            variance = (moves**2).sum(axis=1) + error**2
-            gain = (moves @ slopes) ** 2 / variance
-            best = int(np.argmax(np.round(gain / max(float(gain.max()), 1e-300), 9)))
-            # Knowing γ there leaves a narrower distribution of the changes: its covariance 1 becomes 1 - k aᵀ.
-            direction = moves[best]
-            shrink = direction / variance[best]
-            root = _root_of(np.eye(len(direction)) - np.outer(shrink, direction))
-            slopes, moves = slopes @ root, moves @ root
+        rest = np.array([each.gamma_mj_m2(fractions) for each in surfaces])  # (N, P)
+        stress = self._ask([(each, self._crystal.elastic) for each in surfaces]).log10_mpa
+        rest, stress = rest - rest.mean(axis=0), stress - stress.mean()
+        for taken in range(1, count + 1):
+            variance = (rest**2).mean(axis=0) + _NEXT_ERROR_MJ_M2**2
+            gain = (rest * stress[:, None]).mean(axis=0) ** 2 / variance
+            best = int(np.argmax(np.round(gain / max(float(gain.max()), _TINY), 9)))
+            told = rest[:, best].copy()
+            stress = stress - told * (told @ stress) / len(told) / variance[best]
+            rest = rest - np.outer(told, told @ rest) / len(told) / variance[best]
+            x, y = fractions[best] * period
             found.append(
                 Suggestion(
                     fraction=(float(fractions[best, 0]), float(fractions[best, 1])),
-                    displacement_angstrom=tuple(float(v) for v in fractions[best] * period),  # type: ignore[arg-type]
+                    displacement_angstrom=(float(x), float(y)),
                     gamma_mj_m2=float(expected[best]),
                     deviation_mj_m2=float(deviation[best]),
-                    input_spread_log10=float(np.sqrt((slopes**2).sum())),
+                    input_spread_log10=float(np.sqrt((stress**2).sum() / (len(stress) - 1 - taken))),
                 )
             )
         return tuple(found)
@@ -332,7 +355,8 @@ class _Prober:
         rounded = np.round(changes / np.abs(changes).max(), 9)
         unique, index = np.unique(rounded, axis=0, return_inverse=True)
         first = np.array([int(np.flatnonzero(index.ravel() == k)[0]) for k in range(len(unique))])
-        both = [self._known.moved(sign * changes[k]) for k in first for sign in (1, -1)]
+        start = self._surfaces[0]
+        both = [start.known(start.mean + sign * changes[k]) for k in first for sign in (1, -1)]
         answers = self._ask([(gamma, self._crystal.elastic) for gamma in both]).log10_mpa.reshape(-1, 2)
         slopes = (answers[:, 0] - answers[:, 1]) / 2
         return Sensitivity(
@@ -340,19 +364,6 @@ class _Prober:
             fractions=fractions.reshape(points, points, 2),
             per_percent=((10**slopes - 1) * 100)[index.ravel()].reshape(points, points),
         )
-
-    def _input_slopes(self) -> tuple[FloatArray, FloatArray, Prediction]:
-        """Independent changes (C, K) of γ's coefficients, what log₁₀ τ follows them by, and the prediction itself."""
-        gamma = self._crystal.gamma
-        changes = gamma.principal_changes(VARIANCE_SHARE)
-        deviation = gamma.deviation_mj_m2(_periodic_grid(_GRID)).max()
-        if deviation <= KNOWN * gamma.gamma_mj_m2(_periodic_grid(_GRID)).max():
-            changes = changes[:0]
-        moved = [self._known.moved(sign * change) for change in changes for sign in (1, -1)]
-        answers = self._ask([(each, self._crystal.elastic) for each in (self._known, *moved)])
-        pairs = answers.log10_mpa[1:].reshape(-1, 2)
-        central = Prediction(log10_mpa=answers.log10_mpa[:1], spread_log10=answers.spread_log10[:1])
-        return changes, (pairs[:, 0] - pairs[:, 1]) / 2, central
 
     def _elastic_slopes(self) -> dict[str, float]:
         names = ("c11", "c12", "c44", "c13", "c33")
@@ -362,7 +373,7 @@ class _Prober:
             for k in range(len(values))
             for sign in (1, -1)
         ]
-        answers = self._ask([(self._known, elastic) for elastic in both]).log10_mpa.reshape(-1, 2)
+        answers = self._ask([(self._surfaces[0], elastic) for elastic in both]).log10_mpa.reshape(-1, 2)
         slopes = (answers[:, 0] - answers[:, 1]) / np.log10((1 + _ELASTIC_STEP) / (1 - _ELASTIC_STEP))
         return {name: float(slope) for name, slope in zip(names, slopes, strict=False)}
 
@@ -373,7 +384,7 @@ class _Prober:
 
     def _bumps(self, fractions: FloatArray) -> FloatArray:
         """(P, K) coefficients of bumps of a percent of γ's maximum at the displacements, zero at the lattice sites."""
-        gamma = self._known
+        gamma = self._surfaces[0]
         grid = _periodic_grid(2 * int(np.abs(gamma.prior.waves_per_period).max()) + 1)
         design = gamma.prior.design(grid)
         apart = grid[None] - fractions[:, None]
@@ -402,7 +413,7 @@ class _Prober:
         )
 
     def _period_angstrom(self) -> FloatArray:
-        return np.asarray(self._sample(self._known, self._crystal.elastic).cell_angstrom[0])
+        return np.asarray(self._sample(self._crystal.gamma.known(), self._crystal.elastic).cell_angstrom[0])
 
     def _warnings(self, sample: TransferDataset, value: float, inputs: float, model: float) -> list[str]:
         found = []
@@ -432,19 +443,14 @@ def stacked(datasets: Sequence[TransferDataset]) -> TransferDataset:
     return replace(first, **joined)
 
 
-def replace_known(gamma: GammaEstimate) -> GammaEstimate:
-    """The most likely γ surface, as if it were known."""
-    return gamma.moved(np.zeros_like(gamma.mean))
+def _deviation(answers: FloatArray) -> float:
+    """Standard deviation of answers of examples; none of a single one."""
+    return float(answers.std(ddof=1)) if len(answers) > 1 else 0.0
 
 
 def _elastic(elastic: ElasticResult, constants: Sequence[float]) -> ElasticResult:
     tensor = hexagonal_tensor(*constants) if len(constants) > 3 else cubic_tensor(*constants)
     return replace(elastic, tensor_gpa=tensor)
-
-
-def _root_of(matrix: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
 
 
 def _periodic_grid(points: int) -> FloatArray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from glideflow.crystals.layers import LayeredCrystal, layered_crystal
 from glideflow.crystals.slip_systems import slip_system
 from glideflow.crystals.symmetry import displacement_symmetry
 from glideflow.errors import ConfigurationError
+from glideflow.potentials.record import Potential
 from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor, symmetric_tensor
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
+from glideflow.records import StageRecord
 from glideflow.transfer.assembly import framed_stiffness_gpa, shear_modulus_gpa
 from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
 from glideflow.transfer.gamma_prior import (
@@ -31,11 +33,14 @@ from glideflow.transfer.gamma_prior import (
 )
 from glideflow.units import EV_PER_A2_TO_MJ_PER_M2
 
+R = TypeVar("R")
+
 GRID_POINTS = 31
 """Points of the γ grid along each period, the repeated edge included: those of the library."""
 _PATH_POINTS = 41
 _CUBIC = ("c11_gpa", "c12_gpa", "c44_gpa")
 _HEXAGONAL = (*_CUBIC, "c13_gpa", "c33_gpa")
+_COMPUTED_ERROR_MJ_M2 = 0.1
 _LARGEST_AREA_ERROR = 0.02
 _LARGEST_TEXT_BYTES = 4 * 2**20
 _OUTCAR_TITLE = "TOTAL ELASTIC MODULI (kBar)"
@@ -55,6 +60,7 @@ class UserCrystal:
         elastic: elastic constants.
         gamma: what is known of the γ surface.
         definition: slip system, with the cut.
+        given_fractions: (P, 2) displacements in periods at which γ was given.
     """
 
     name: str
@@ -64,6 +70,7 @@ class UserCrystal:
     elastic: ElasticResult
     gamma: GammaEstimate
     definition: SlipSystemSettings
+    given_fractions: FloatArray
 
 
 def read_inputs(path: Path) -> StrengthInputs:
@@ -91,8 +98,6 @@ def user_crystal(inputs: StrengthInputs, prior: GammaPrior, folder: Path, name: 
     definition = SlipSystemSettings.model_validate_json(prior.slip_system_definition)
     lattice, elastic = lattice_result(inputs), elastic_result(inputs, folder)
     layers = layered_crystal(lattice.crystal, slip_system(definition))
-    modulus = float(shear_modulus_gpa(framed_stiffness_gpa(elastic, layers.frame.axes)))
-    unit = modulus * layers.burgers_vector_angstrom * GPA_ANGSTROM_TO_MJ_PER_M2
     known = gamma_values(inputs.gamma, definition, layers, folder)
     return UserCrystal(
         name=inputs.name or name,
@@ -100,9 +105,53 @@ def user_crystal(inputs: StrengthInputs, prior: GammaPrior, folder: Path, name: 
         source=inputs.source,
         lattice=lattice,
         elastic=elastic,
-        gamma=estimate(prior, known, unit),
+        gamma=estimate(prior, known, _unit_mj_m2(lattice, elastic, definition)),
         definition=definition,
+        given_fractions=known.fractions,
     )
+
+
+def computed_crystal(potential: Potential, stages: Sequence[StageRecord], prior: GammaPrior) -> UserCrystal:
+    """A crystal whose elastic constants and γ surface were computed with a potential.
+
+    Args:
+        potential: the potential.
+        stages: its records, lattice, elastic constants and γ surface among them, none of them failed.
+        prior: what γ surfaces of its structure look like.
+    """
+    lattice = _of_kind(stages, LatticeResult)
+    elastic = _of_kind(stages, ElasticResult)
+    gamma = _of_kind(stages, GammaSurfaceResult)
+    definition = SlipSystemSettings.model_validate_json(prior.slip_system_definition)
+    periodic = gamma.gamma_mj_m2[:-1, :-1]
+    fractions = np.stack(np.meshgrid(*(np.arange(n) / n for n in periodic.shape), indexing="ij"), axis=-1)
+    known = GammaValues(
+        fractions=fractions.reshape(-1, 2),
+        gamma_mj_m2=periodic.ravel(),
+        error_mj_m2=np.full(periodic.size, _COMPUTED_ERROR_MJ_M2),
+        path_fractions=path_end_fractions(definition),
+    )
+    return UserCrystal(
+        name=potential.id,
+        element=potential.element,
+        source=f"computed with {potential.id}",
+        lattice=lattice,
+        elastic=elastic,
+        gamma=estimate(prior, known, _unit_mj_m2(lattice, elastic, definition)),
+        definition=definition,
+        given_fractions=known.fractions,
+    )
+
+
+def _of_kind(stages: Sequence[StageRecord], kind: type[R]) -> R:
+    return next(stage.result for stage in stages if isinstance(stage.result, kind))
+
+
+def _unit_mj_m2(lattice: LatticeResult, elastic: ElasticResult, definition: SlipSystemSettings) -> float:
+    """μ b, the unit of γ."""
+    layers = layered_crystal(lattice.crystal, slip_system(definition))
+    modulus = float(shear_modulus_gpa(framed_stiffness_gpa(elastic, layers.frame.axes)))
+    return modulus * layers.burgers_vector_angstrom * GPA_ANGSTROM_TO_MJ_PER_M2
 
 
 def lattice_result(inputs: StrengthInputs) -> LatticeResult:
