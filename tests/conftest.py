@@ -151,12 +151,25 @@ class Hold:
         self.gate.unlink(missing_ok=True)
 
 
+@pytest.fixture(scope="session")
+def make_hold() -> Iterator[Callable[[Path], Hold]]:
+    """Function that makes a hold with a folder of its own; at the end all are lifted."""
+    holds: list[Hold] = []
+
+    def make(folder: Path) -> Hold:
+        folder.mkdir()
+        holds.append(Hold(folder / "hold.gate"))
+        holds[-1].gate.touch()
+        return holds[-1]
+
+    yield make
+    for hold in holds:
+        hold.lift()
+
+
 @pytest.fixture
-def hold(tmp_path: Path) -> Iterator[Hold]:
+def hold(make_hold: Callable[[Path], Hold], tmp_path: Path) -> Iterator[Hold]:
     """Holds processes of the test until it lets them go on, or ends."""
-    folder = tmp_path / "held processes"
-    folder.mkdir()
-    hold = Hold(folder / "hold.gate")
-    hold.gate.touch()
+    hold = make_hold(tmp_path / "held processes")
     yield hold
     hold.lift()

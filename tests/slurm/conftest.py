@@ -64,7 +64,7 @@ def _megabytes(text: str) -> int:
     return int(float(text[:-1]) * {"M": 1, "G": 1024}[text[-1]])
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 400.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = RUN_TIMEOUT_S) -> None:
     """Wait for something to come true.
 
     Raises:
@@ -157,7 +157,8 @@ class SlurmProject:
     def start(self, *arguments: str, cancelling: str = "", **environment: str) -> Run:
         """Type ``snakemake --profile slurm`` with further arguments."""
         log = self.root / f"snakemake-{time.monotonic_ns()}.log"
-        python_path = os.pathsep.join([str(self.root / "src"), str(HERE), os.environ.get("PYTHONPATH", "")])
+        inherited = environment.pop("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        python_path = os.pathsep.join([str(self.root / "src"), str(HERE), inherited])
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments],

@@ -23,7 +23,7 @@ from glideflow.storage import read_record
 from glideflow.workbench import _decode, _next_payload
 
 if TYPE_CHECKING:
-    from conftest import Job, Run, Slurm, SlurmProject
+    from conftest import Hold, Job, Run, Slurm, SlurmProject
 
 pytestmark = pytest.mark.slurm
 
@@ -66,18 +66,26 @@ def slow_project(make: Callable[[str], SlurmProject]) -> SlurmProject:
 
 
 @pytest.fixture(scope="session")
-def background(make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm) -> Iterator[dict[str, Run]]:
+def first_attempt(make_hold: Callable[[Path], Hold], tmp_path_factory: pytest.TempPathFactory) -> Hold:
+    """Holds the γ surface in the middle, so that its first wall time ends however fast or slow the machine is."""
+    return make_hold(tmp_path_factory.mktemp("hold") / "first attempt")
+
+
+@pytest.fixture(scope="session")
+def background(
+    make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm, first_attempt: Hold
+) -> Iterator[dict[str, Run]]:
     """Three runs that have been started and go on while the tests wait for them."""
     faulty = make_slurm_project("")
     shutil.copy(Path(__file__).with_name("faults.smk"), faulty.root / "faults.smk")
     runs = {
-        # The first attempt gets a minute; Slurm counts no less, and looks every half minute.
+        # The first attempt gets two minutes, in which a busy machine gets to the first points.
         "slow": slow_project(make_slurm_project).start(
             f"results/slow/{SURFACE}",
             "--configfile=run.yaml",
             "--set-resources",
-            "gamma_surface:runtime=1 if attempt == 1 else 10",
-            SLOW_EMT_S="1.0",
+            "gamma_surface:runtime=2 if attempt == 1 else 60",
+            **first_attempt.environment(calls=4),
         ),
         "faulty": faulty.start("--snakefile=faults.smk", "--show-failed-logs", cancelling="cancelled"),
         "sweep": make_slurm_project(SWEEP).start(
@@ -94,21 +102,21 @@ def states(jobs: list[Job]) -> list[str]:
 
 
 def test_after_a_kill_of_the_controller_jobs_are_replaced_and_nothing_is_lost(
-    background: dict[str, Run], make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm
+    background: dict[str, Run], make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm, hold: Hold
 ) -> None:
     project = slow_project(make_slurm_project)
     project.root.joinpath("run.yaml").write_text(SLOW.replace("[lattice, ", "[lattice, elastic, "))
     work = project.root / "work/slow/slow"
     # A job that waits in the queue, beside one that runs.
     waiting = ("--set-resources", "elastic:slurm_extra='--begin=now+1hour'")
-    killed = project.start("--configfile=run.yaml", *waiting, SLOW_EMT_S="0.5")
-    slurm.wait_until(lambda: any(len(points(file)) >= 4 for file in work.glob("*.partial")) and project.jobs("elastic"))
+    killed = project.start("--configfile=run.yaml", *waiting, **hold.environment(calls=4))
+    slurm.wait_until(lambda: hold.held and project.jobs("elastic"))
     killed.kill()
     before = {job.id: job for job in project.jobs() if job.state in ("RUNNING", "PENDING")}
     assert sorted(states(list(before.values()))) == ["PENDING", "RUNNING"]
     kept = points(next(work.glob("*.partial")))
 
-    again = project.start("--configfile=run.yaml", SLOW_EMT_S="0")
+    again = project.start("--configfile=run.yaml")
     status, said = again.finish()
     assert status == 0, said
     assert f"Cancelling 2 jobs that a killed run left in the queue: {' '.join(sorted(before, key=int))}" in said
@@ -176,15 +184,18 @@ class TestWallTime:
     """A γ surface that takes longer than its first wall time."""
 
     @pytest.fixture
-    def finished(self, background: dict[str, Run]) -> Run:
+    def finished(self, background: dict[str, Run], first_attempt: Hold, slurm: Slurm) -> Run:
+        project = background["slow"].project
+        slurm.wait_until(lambda: states(project.jobs("gamma_surface"))[:1] == ["TIMEOUT"])
+        first_attempt.lift()
         status, said = background["slow"].finish()
         assert status == 0, said
         return background["slow"]
 
     def test_is_submitted_again_with_more_time(self, finished: Run) -> None:
         first, second = finished.project.jobs("gamma_surface")
-        assert (first.state, first.fields["TimeLimit"]) == ("TIMEOUT", "00:01:00")
-        assert (second.state, second.fields["TimeLimit"]) == ("COMPLETED", "00:10:00")
+        assert (first.state, first.fields["TimeLimit"]) == ("TIMEOUT", "00:02:00")
+        assert (second.state, second.fields["TimeLimit"]) == ("COMPLETED", "01:00:00")
         log = finished.project.root / "results/slow/logs/gamma_surface/slow/fcc_111.log"
         assert log.read_text(encoding="utf-8").startswith(RESUMED)
 
@@ -232,16 +243,18 @@ class TestFaults:
 
 @pytest.mark.slow
 def test_a_run_outlives_a_kill_of_slurms_own_controller(
-    make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm
+    make_slurm_project: Callable[[str], SlurmProject], slurm: Slurm, hold: Hold
 ) -> None:
     project = slow_project(make_slurm_project)
-    run = project.start(f"results/slow/{SURFACE}", "--configfile=run.yaml", SLOW_EMT_S="0.3")
+    held = hold.environment(calls=8)
+    run = project.start(f"results/slow/{SURFACE}", "--configfile=run.yaml", SLOW_EMT_S="0.3", **held)
     # A job that was submitted less than some seconds ago is not yet in the state that the controller has saved.
-    slurm.wait_until(lambda: any(len(points(file)) >= 8 for file in project.root.glob("work/slow/slow/*.partial")))
+    slurm.wait_until(lambda: hold.held)
     pid_file = next(Path("/var/tmp").glob("glideflow-slurm*/slurmctld.pid"))
     slurm.command("kill", "-9", pid_file.read_text().strip())
     assert slurm.cluster("status").returncode == 3
     assert slurm.cluster("up").returncode == 0
+    hold.lift()
     status, said = run.finish()
     assert status == 0, said
     assert (project.root / "results/slow" / SURFACE).read_bytes() == uninterrupted(project)
