@@ -19,6 +19,7 @@ from glideflow.text import printable
 if TYPE_CHECKING:
     from glideflow.config.transfer import TransferSettings
     from glideflow.transfer.dataset import TransferDataset
+    from glideflow.transfer.strengths import StrengthTable
     from glideflow.transfer.summary import SummaryRow
     from glideflow.transfer.validation import LearningCurve
 
@@ -275,6 +276,60 @@ def fit(
             samples, output / group, floor_mpa=settings.floor_mpa, seed=seed, split=split, metrics=metrics
         )
         print(output / group)
+
+
+@app.command()
+def strengths(
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", help="The model that transfers.")] = "best",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HDF5 file for the table; a .csv or .md file is text.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Peierls stresses of every metal by every route, beside the published ones (Table 1 of the paper).
+
+    EAM: classical potentials, by protocol. PT-EAM: a model trained on them, fed
+    with elastic constants and γ of machine-learned potentials. PT-MLFF: trained
+    on stresses of other machine-learned potentials, too. MLFF: these by
+    atomistics.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.reporting.strengths import strength_markdown
+    from glideflow.strength_library import load
+    from glideflow.transfer.regressors import regressor
+    from glideflow.transfer.strengths import strength_table
+
+    settings = settings_from(config, overrides).transfer
+    recipe = regressor(model, settings)
+    with progress_display() as progress:
+        table = strength_table(
+            load(library or _configured_library(settings)),
+            settings.data,
+            recipe,
+            floor_mpa=settings.floor_mpa,
+            seed=seed,
+            progress=progress,
+        )
+    if output is not None:
+        _write_strengths(table, output)
+    print(printable(f"{table.model}, trained on {'; '.join(table.training_source)} of {table.library_name}"))
+    print(strength_markdown(table), end="")
+
+
+def _write_strengths(table: StrengthTable, output: Path) -> None:
+    from glideflow.atomic import write_text
+    from glideflow.reporting.strengths import strength_csv, strength_markdown
+    from glideflow.storage import write_record
+
+    text = {".csv": strength_csv, ".md": strength_markdown}.get(output.suffix)
+    if text is None:
+        write_record(output, table)
+    else:
+        write_text(output, text(table))
 
 
 def named_samples(

@@ -1,0 +1,119 @@
+"""Table 1 of the physics-transfer paper with the numbers of a library, beside the published ones."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from glideflow.reporting.collection import Metal
+from glideflow.reporting.labels import significant
+from glideflow.reporting.reference import PublishedRange, published_range
+from glideflow.transfer.strengths import EmpiricalStrengths, MetalStrengths, StrengthTable, TransferredStrength
+
+COLUMNS = (
+    "metal",
+    "EAM, converged (MPa)",
+    "EAM, fixed steps (MPa)",
+    "EAM, 244 atoms (MPa)",
+    "PT-EAM (MPa)",
+    "PT-MLFF (MPa)",
+    "MLFF (MPa)",
+    "published EAM",
+    "published PT-EAM",
+    "published PT-MLFF",
+    "published MLFF",
+)
+_PROTOCOL_COLUMNS = ("reference", "paper", "size_s")
+MISSING = "–"
+
+
+def strength_rows(table: StrengthTable) -> list[list[str]]:
+    """Cells of every metal, in the order of `COLUMNS`.
+
+    Ranges are lowest – highest, with the number of potentials, and of upper bounds among them, in brackets. PT-EAM,
+    PT-MLFF and MLFF are medians over machine-learned potentials, with their range if there are several.
+    """
+    return [_row(metal) for metal in table.metals]
+
+
+def strength_markdown(table: StrengthTable) -> str:
+    """The table in Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row) + " |" for row in strength_rows(table)]
+    return "\n".join(lines) + "\n"
+
+
+def strength_csv(table: StrengthTable) -> str:
+    """One line for each machine-learned potential, and one for each metal and protocol of the classical ones."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ("element", "structure", "slip_system", "route", "source", "potentials", "peierls_mpa", "low_mpa", "high_mpa")
+    )
+    for metal in table.metals:
+        own = (metal.element, metal.structure, metal.slip_system)
+        for each in metal.empirical:
+            values = (each.median_mpa, each.lowest_mpa, each.highest_mpa)
+            writer.writerow((*own, f"EAM {each.protocol}", "library", each.potentials, *map(_plain, values)))
+        for found in metal.transferred:
+            for route, value, spread in _routes(found):
+                ends = (value * 10.0**-spread, value * 10.0**spread)
+                writer.writerow((*own, route, found.potential_id, 1, *map(_plain, (value, *ends))))
+    return stream.getvalue()
+
+
+def _routes(found: TransferredStrength) -> list[tuple[str, float, float]]:
+    routes = [
+        ("PT-EAM", found.pt_eam_mpa, found.pt_eam_spread_log10),
+        (f"PT-MLFF {found.shots} shots", found.pt_mlff_mpa, found.pt_mlff_spread_log10),
+        ("MLFF", found.mlff_mpa, 0.0),
+    ]
+    return [route for route in routes if np.isfinite(route[1])]
+
+
+def _row(metal: MetalStrengths) -> list[str]:
+    by_protocol = {each.protocol: each for each in metal.empirical}
+    transferred, published = metal.transferred, published_range(Metal(metal.element, metal.structure))
+    return [
+        f"{metal.element} ({metal.structure})",
+        *(_range(by_protocol.get(protocol)) for protocol in _PROTOCOL_COLUMNS),
+        _median([each.pt_eam_mpa for each in transferred], "no machine-learned potential"),
+        _median([each.pt_mlff_mpa for each in transferred], "no shots"),
+        _median([each.mlff_mpa for each in transferred], "not computed"),
+        *_published(published),
+    ]
+
+
+def _published(published: PublishedRange | None) -> Sequence[str]:
+    if published is None:
+        return [MISSING] * 4
+    single = (published.pt_eam_mpa, published.pt_mlff_mpa, published.mlff_mpa)
+    return [
+        f"{published.lowest_mpa:g} – {published.highest_mpa:g}",
+        *(MISSING if value is None else f"{value:g}" for value in single),
+    ]
+
+
+def _range(found: EmpiricalStrengths | None) -> str:
+    if found is None:
+        return MISSING
+    bounds = f", {found.upper_bounds} ≤" if found.upper_bounds else ""
+    ends = " – ".join(significant(value, 3) for value in (found.lowest_mpa, found.highest_mpa))
+    return f"{ends} ({found.potentials}{bounds}); median {significant(found.median_mpa, 3)}"
+
+
+def _median(values: Sequence[float], reason: str) -> str:
+    known = [value for value in values if np.isfinite(value)]
+    if not known:
+        return f"{MISSING} ({reason})"
+    middle = significant(float(np.median(known)), 3)
+    if len(known) == 1:
+        return f"{middle} (1)"
+    return f"{middle} ({len(known)}: {significant(min(known), 3)} – {significant(max(known), 3)})"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}" if np.isfinite(value) else ""
