@@ -11,15 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.threads import single_thread
 from glideflow.transfer.assembly import group_dataset
 from glideflow.transfer.core_solutions import (
     SHIPPED,
     core_key,
-    core_solutions,
     read_core_solutions,
     solved_cores,
     write_core_solutions,
@@ -34,16 +31,15 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true", help="solve those again that the file holds")
     parser.add_argument("--output", type=Path, default=TARGET, help="file to write")
     arguments = parser.parse_args()
-    settings = TransferDataSettings(one_per_family=False, exclude_flags=())
-    dataset = group_dataset("joint", settings)
+    dataset = group_dataset("joint", TransferDataSettings(one_per_family=False, exclude_flags=()))
     known = {} if arguments.anew or not arguments.output.exists() else read_core_solutions(arguments.output)
-    solve = solved_cores if arguments.anew else None
-    found = {}
+    keys = [core_key(dataset, index) for index in range(len(dataset))]
+    found = {key: known[key] for key in keys if key in known}
     with single_thread():
-        for index, name in enumerate(dataset.potential_ids):
-            print(f"{index + 1}/{len(dataset)} {name}", flush=True)
-            cores = solve(dataset, index) if solve else core_solutions(dataset, np.array([index]), known=known)[0]
-            found[core_key(dataset, index)] = cores
+        for index, key in enumerate(keys):
+            if key not in found:
+                print(f"{index + 1}/{len(dataset)} {dataset.potential_ids[index]}", flush=True)
+                found[key] = solved_cores(dataset, index)
     write_core_solutions(arguments.output, found)
 
 

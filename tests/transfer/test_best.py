@@ -18,6 +18,7 @@ from glideflow.transfer.best import (
     POOLED,
     BestRegressor,
     FittedBest,
+    chosen_names,
     fitted_prior,
     leave_one_out,
     sample_groups,
@@ -133,11 +134,20 @@ def test_an_unknown_structure_is_refused(hcp: TransferDataset, fitted: FittedBes
         fitted.predict(other, np.arange(3))
 
 
-def test_other_features_are_refused(hcp: TransferDataset, fitted: FittedBest) -> None:
+def test_missing_features_are_refused(hcp: TransferDataset, fitted: FittedBest) -> None:
     features = best_features(hcp, np.arange(2))
     renamed = Features(("another", *features.names[1:]), features.values)
-    with pytest.raises(PropertyError, match="not the"):
+    with pytest.raises(PropertyError, match=r"1 features .* missing, e\.g\. 'log10 energy factor"):
         fitted.predict_features(renamed, ("hcp", "hcp"))
+
+
+def test_studies_in_the_plane_count_where_cores_dissociate(shipped: TransferDataset) -> None:
+    """On {111} of fcc there is a fault between two barriers, on {110} of bcc and on prism planes hardly any."""
+    for structure, expected in (("fcc", True), ("bcc", False), ("hcp", False)):
+        part = np.flatnonzero([each == structure for each in shipped.structures])
+        names = chosen_names(best_features(shipped, part))
+        assert any(name.startswith("plane ") and ": " in name for name in names) == expected
+        assert any(name.startswith("rows: ") for name in names)
 
 
 class TestFiles:

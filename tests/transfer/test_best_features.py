@@ -46,7 +46,7 @@ def test_landmarks_of_a_sinusoid(invented: Invented) -> None:
 def test_averages_of_known_cores() -> None:
     """Of stresses that fall by a power of the factor, and of one study only."""
     factors = np.array(STUDIES[0].factors)
-    cores = np.full((1, 12 * len(STUDIES), 2), 1e-3)
+    cores = np.full((1, part_of(STUDIES[-1]).stop, 3), 1e-3)
     cores[0, part_of(STUDIES[0]), 0] = 1e-3 * factors**-4.0
     cores[0, part_of(STUDIES[1]), 0] = np.nan
     found = core_averages(cores)

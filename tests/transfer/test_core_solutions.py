@@ -25,12 +25,13 @@ from glideflow.transfer.core_solutions import (
 from glideflow.transfer.dataset import TransferDataset
 
 Invented = Callable[..., TransferDataset]
-ROWS, QUARTER, LAYER, STAGGERED = STUDIES
+ROWS, QUARTER, LAYER, STAGGERED, _, PLANE_LAYER = STUDIES
 
 
 def test_each_study_has_rows_of_its_own() -> None:
-    ends = [(part_of(study).start, part_of(study).stop) for study in STUDIES]
-    assert ends == [(12 * k, 12 * (k + 1)) for k in range(len(STUDIES))]
+    parts = [part_of(study) for study in STUDIES]
+    assert [part.stop - part.start for part in parts] == [len(study.factors) for study in STUDIES]
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
 
 
 def test_misfit_of_a_study_is_the_row_of_the_image(invented: Invented) -> None:
@@ -40,6 +41,19 @@ def test_misfit_of_a_study_is_the_row_of_the_image(invented: Invented) -> None:
     at = np.arange(31) / 31
     found = model.misfit(np.tile(at[None, :, None], (model.size, 1, 1)))[0]
     np.testing.assert_allclose(found * unit, np.tile(dataset.gamma_mj_m2[2][:, 0], (model.size, 1)), atol=1e-9)
+
+
+def test_misfit_in_the_plane_is_the_image(shipped: TransferDataset) -> None:
+    """Apart from the waves below 2e-4 of the largest, of which there are hundreds."""
+    index = shipped.structures.index("fcc")
+    model = study_model(shipped, index, PLANE_LAYER)
+    unit = shipped.energy_factor_gpa[index] * shipped.burgers_angstrom[index] * 100
+    generator = np.random.default_rng(0)
+    at = generator.integers(0, 31, (20, 2))
+    cell = shipped.cell_angstrom[index] / shipped.burgers_angstrom[index]
+    found = model.misfit(np.tile((at / 31 * cell)[None], (model.size, 1, 1)))[0][0] * unit
+    image = shipped.gamma_mj_m2[index]
+    np.testing.assert_allclose(found, image[at[:, 0], at[:, 1]], atol=0.01 * image.max())
 
 
 def test_layers_and_rows_of_the_studies(invented: Invented) -> None:
@@ -100,7 +114,7 @@ def test_only_what_decides_the_cores_is_in_the_key(invented: Invented) -> None:
 
 def test_known_cores_are_not_solved_again(invented: Invented, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     dataset = invented(2)
-    solved = {core_key(dataset, k): np.full((48, 2), 0.5 + k) for k in (0, 1)}
+    solved = {core_key(dataset, k): np.full((60, 3), 0.5 + k) for k in (0, 1)}
     write_core_solutions(tmp_path / "cores.safetensors", solved)
     monkeypatch.setattr(module, "solved_cores", None)
     found = core_solutions(dataset, np.array([1, 0]), known=read_core_solutions(tmp_path / "cores.safetensors"))

@@ -24,7 +24,7 @@ import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import PropertyError
-from glideflow.transfer.best_features import LOG10_ENERGY_FACTOR, best_features, stress_name
+from glideflow.transfer.best_features import FAULT, LOG10_ENERGY_FACTOR, best_features, stress_name
 from glideflow.transfer.calibration import FEWEST_RESIDUALS, Calibration, calibrate
 from glideflow.transfer.core_solutions import STUDIES
 from glideflow.transfer.dataset import FLOOR_MPA, Target, TransferDataset, target_log10
@@ -47,6 +47,9 @@ _SHARE = 0.5
 """Of the features: how many a node of a tree may choose from."""
 _GPA_TO_LOG10_MPA = 3.0
 _TINY = 1e-12
+_CONSTANT = 1e-9
+"""Deviation of a feature that has none."""
+_FAULT_OF_BARRIER = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,7 @@ class BestPart:
     """The model of one structure; see the module.
 
     Attributes:
-        names: (F) names of the features.
+        names: (F) names of its features.
         prior: what the residual is taken from.
         centre: (F,) means of the features over the training samples.
         scale: (F,) their standard deviations.
@@ -94,15 +97,9 @@ class BestPart:
         """Predict samples (m) from their features.
 
         Raises:
-            PropertyError: they are not those that the model was trained on.
+            PropertyError: one that the model was trained on is missing.
         """
-        if features.names != self.names:
-            raise PropertyError(
-                f"{len(features.names)} features that are not the {len(self.names)} that the model was trained on",
-                expected="features of the version of glideflow that trained it",
-                next_step="use that version, which the card of the model names, or train the model again",
-            )
-        scaled = (features.values - self.centre) / self.scale
+        scaled = (_columns(features, self.names) - self.centre) / self.scale
         mean, deviation = self.process.predict(scaled)
         return self.calibration.applied(
             _combined(self.prior.log10_mpa(features), mean, deviation, self.forest.predict(scaled)[0])
@@ -134,7 +131,7 @@ class FittedBest:
         """Predict samples (m) from their features, in well under a millisecond each.
 
         Raises:
-            PropertyError: nothing was learned about the structure of a sample, or the features are others.
+            PropertyError: nothing was learned about the structure of a sample, or a feature is missing.
         """
         log10, spread = np.full(len(structures), np.nan), np.full(len(structures), np.nan)
         for structure in sorted(set(structures)):
@@ -205,6 +202,17 @@ def study_log10_mpa(features: Features, study: str) -> FloatArray:
     return np.asarray(features.values[:, columns].sum(axis=1) + _GPA_TO_LOG10_MPA)
 
 
+def chosen_names(features: Features) -> tuple[str, ...]:
+    """Features of a model of these training samples.
+
+    Studies in the plane say something of their own where cores dissociate, that is where γ has a fault between two
+    barriers. Where half of the samples have none, they are left out, and with them what they add in noise.
+    """
+    shallow = float(np.median(features.values[:, features.names.index(FAULT)])) < _FAULT_OF_BARRIER
+    flat = tuple(f"{study.name}: " for study in STUDIES if study.components == 2)
+    return tuple(name for name in features.names if shallow or not name.startswith(flat))
+
+
 def fitted_prior(features: Features, log10_mpa: FloatArray) -> Prior:
     """The study, and the two numbers, with the least squares of residuals.
 
@@ -212,7 +220,11 @@ def fitted_prior(features: Features, log10_mpa: FloatArray) -> Prior:
         features: of (n) training samples.
         log10_mpa: (n,) their targets.
     """
-    fits = [(study.name, *_line(study_log10_mpa(features, study.name), log10_mpa)) for study in STUDIES]
+    fits = [
+        (study.name, *_line(study_log10_mpa(features, study.name), log10_mpa))
+        for study in STUDIES
+        if study.components == 1
+    ]
     name, offset, slope, _ = min(fits, key=lambda fit: fit[-1])
     return Prior(study=name, offset=offset, slope=slope)
 
@@ -235,14 +247,16 @@ def leave_one_out(process: GaussianProcess) -> tuple[FloatArray, FloatArray]:
 def _fitted_part(features: Features, target: Target, seed: int) -> BestPart:
     prior = fitted_prior(features, target.log10_mpa)
     expected = prior.log10_mpa(features)
-    centre, scale = features.values.mean(axis=0), features.values.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
-    scaled, residual = (features.values - centre) / scale, target.log10_mpa - expected
+    names = chosen_names(features)
+    values = _columns(features, names)
+    centre, scale = values.mean(axis=0), values.std(axis=0)
+    scale = np.where(scale > _CONSTANT, scale, 1.0)
+    scaled, residual = (values - centre) / scale, target.log10_mpa - expected
     process = gaussian_process_to_arrays(_fitted_process(scaled, residual))
     forest, unseen = _fitted_forest(scaled, residual, seed)
     held_out = _combined(expected, *leave_one_out(process), unseen)
     return BestPart(
-        names=features.names,
+        names=names,
         prior=prior,
         centre=centre,
         scale=scale,
@@ -250,6 +264,18 @@ def _fitted_part(features: Features, target: Target, seed: int) -> BestPart:
         forest=forest,
         calibration=_calibration(held_out, target),
     )
+
+
+def _columns(features: Features, names: tuple[str, ...]) -> FloatArray:
+    """(n, F) features by name."""
+    missing = [name for name in names if name not in features.names]
+    if missing:
+        raise PropertyError(
+            f"{len(missing)} features that the model was trained on are missing, e.g. {missing[0]!r}",
+            expected="features of the version of glideflow that trained it",
+            next_step="use that version, which the card of the model names, or train the model again",
+        )
+    return features.values[:, [features.names.index(name) for name in names]]
 
 
 def _line(x: FloatArray, y: FloatArray) -> tuple[float, float, float]:

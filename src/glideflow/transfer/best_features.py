@@ -20,6 +20,7 @@ from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2, Features, ela
 RESOLUTION = 1e-8
 """Stresses over K below count as this one: the targets themselves are known to about 1e-7 K."""
 LOG10_ENERGY_FACTOR = "log10 energy factor (GPa)"
+FAULT = "fault / barrier"
 
 _LINE_POINTS = 720
 _LOWEST = 1e-6
@@ -86,7 +87,7 @@ def gamma_shape(dataset: TransferDataset) -> Features:
         "log10 barrier / (energy factor b)": _log10(found.barrier_mj_m2 / unit),
         "log10 maximum / (energy factor b)": _log10(found.maximum_mj_m2 / unit),
         "log10 mean / (energy factor b)": _log10(dataset.gamma_mj_m2.mean(axis=(1, 2)) / unit),
-        "fault / barrier": found.fault_mj_m2 / np.maximum(found.barrier_mj_m2, _LOWEST),
+        FAULT: found.fault_mj_m2 / np.maximum(found.barrier_mj_m2, _LOWEST),
         "arsinh 1000 fault / (energy factor b)": np.arcsinh(found.fault_mj_m2 / unit * 1e3),
         "half width / row spacing": zeta / spacing,
         "log10 closed form / energy factor": _log10(joos_duesbery_stress(1.0, 1.0, zeta, spacing), RESOLUTION),
@@ -98,7 +99,7 @@ def core_averages(cores: FloatArray) -> Features:
     """Averages over the factors of every study.
 
     Args:
-        cores: (n, T, 2) of `glideflow.transfer.core_solutions.core_solutions`.
+        cores: (n, T, 3) of `glideflow.transfer.core_solutions.core_solutions`.
     """
     return joined(*(_averages(study, cores[:, part_of(study)]) for study in STUDIES))
 
@@ -109,7 +110,7 @@ def stress_name(study: str) -> str:
 
 
 def _averages(study: Study, cores: FloatArray) -> Features:
-    """Features of one study from (n, f, 2)."""
+    """Features of one study from (n, f, 3)."""
     factors = np.array(study.factors)
     stress = np.nan_to_num(cores[:, :, 0], nan=0.0, posinf=0.0, neginf=0.0)
     log10 = _log10(stress, RESOLUTION)  # (n, f)
@@ -126,6 +127,8 @@ def _averages(study: Study, cores: FloatArray) -> Features:
         f"{study.name}: decay": log10[:, stiff].mean(axis=1) - log10[:, soft].mean(axis=1),
         f"{study.name}: width / b": cores[:, own, 1],
     }
+    if study.components == 2:
+        columns[f"{study.name}: separation / b"] = cores[:, own, 2]
     return _features(columns)
 
 

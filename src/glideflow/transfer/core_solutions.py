@@ -11,9 +11,7 @@ The models are those of `glideflow.properties.disregistry`:
 ``quarter``, ``layer``: the same with a quarter, and the whole, of the energy of stretched layers between the two planes
 next to the cut (`glideflow.properties.peierls_nabarro.Continuum.model`).
 ``staggered``: summed twice as densely: the rows above the cut lie halfway between those below, as on prism planes.
-
-All of them have the component along b only. What the plane as a whole adds, cores that dissociate, is the most costly
-and the most sensitive to interference, and did not help (docs/transfer.md).
+``plane quarter``, ``plane layer``: with both components of the disregistry, so that cores may dissociate.
 
 Solved cores of the shipped library are part of the package; others are solved once per process, or read from a file.
 """
@@ -28,6 +26,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import StorageError
@@ -41,15 +40,23 @@ from glideflow.transfer.tensor_files import read_tensors, write_tensors
 
 SHIPPED = "core_solutions.safetensors"
 """Solved cores of the shipped library, in the package's data."""
-QUANTITIES = ("stress / energy factor", "width / b")
+QUANTITIES = ("stress / energy factor", "width / b", "separation / b")
 
 _VERSION = "1"
 """Part of every key: to be raised when the same input is to be solved anew."""
 _LENGTH_BURGERS = 24
-"""Period of the array. Its cores need not be isolated to the last digit: features are averages over other cores."""
+_SPLIT_LENGTH_BURGERS = 40
+_MOST_SPLIT_NODES = 80
+"""Periods of the arrays, the latter with room for dissociated cores, and a limit to what they cost. Cores need not be
+isolated to the last digit: features are averages over other cores."""
 _TOLERANCE = 1e-9
 _MAX_STEPS = 60
 _FACTORS = tuple(float(factor) for factor in np.geomspace(0.7, 1.6, 12))
+_ROUNDING = 1e-6
+"""GPa: below, components of tensors that symmetry forbids."""
+_FEW_FACTORS = tuple(float(factor) for factor in np.geomspace(0.75, 1.4, 6))
+_NO_WAVE = 2e-4
+"""Of the largest amplitude: what a γ surface of two dimensions can do without."""
 _KEY_DIGITS = 6
 """Significant digits of the inputs in a key: machines differ in the last ones of a Fourier transform."""
 
@@ -60,12 +67,14 @@ class Study:
 
     Attributes:
         name: as in the text of the module.
+        components: 1 for the disregistry along b, 2 for that in the plane.
         row_share: distance of the nodes over that of equivalent rows.
         gradient: share of the energy of the layers next to the cut.
         factors: factors on K, ascending.
     """
 
     name: str
+    components: int = 1
     row_share: float = 1.0
     gradient: float = 0.0
     factors: tuple[float, ...] = _FACTORS
@@ -76,6 +85,8 @@ STUDIES = (
     Study(name="quarter", gradient=0.25),
     Study(name="layer", gradient=1.0),
     Study(name="staggered", row_share=0.5),
+    Study(name="plane quarter", components=2, gradient=0.25, factors=_FEW_FACTORS),
+    Study(name="plane layer", components=2, gradient=1.0, factors=_FEW_FACTORS),
 )
 
 
@@ -105,8 +116,9 @@ def core_solutions(
         progress: progress callback.
 
     Returns:
-        (m, T, 2) of `QUANTITIES` for the T factors of all `STUDIES`, one study behind the other. The stress is the
-        larger one of both senses on the way from one row to the next, or on what of the way could be followed.
+        (m, T, 3) of `QUANTITIES` for the T factors of all `STUDIES`, one study behind the other. The stress is the
+        larger one of both senses on the way from one row to the next, or on what of the way could be followed;
+        the separation is 0 where the core is not split.
     """
     part = dataset.select(indices)
     found = []
@@ -118,19 +130,21 @@ def core_solutions(
 
 def core_key(dataset: TransferDataset, index: int) -> str:
     """Digest of what decides the cores of a sample, to six digits."""
-    row = dataset.gamma_mj_m2[index][:, 0]
-    largest = float(np.abs(row).max())
+    image = dataset.gamma_mj_m2[index]
+    largest = float(np.abs(image).max())
+    kept = slice(2)
     numbers = (
         largest,
-        dataset.energy_factor_gpa[index],
-        dataset.layer_stiffness_gpa[index][0, 0],
+        *dataset.energy_tensor_gpa[index][kept, kept].ravel(),
+        *dataset.layer_stiffness_gpa[index][kept, kept].ravel(),
+        *dataset.cell_angstrom[index],
         dataset.burgers_angstrom[index],
         dataset.plane_spacing_angstrom[index],
         dataset.node_spacing_angstrom[index],
     )
     digest = hashlib.sha256(f"{_VERSION} {STUDIES!r}".encode())
-    digest.update(" ".join(f"{number:.{_KEY_DIGITS}g}" for number in numbers).encode())
-    shape = np.rint(row / largest * 10**_KEY_DIGITS) if largest else np.zeros(len(row))
+    digest.update(" ".join(_rounded(float(number)) for number in numbers).encode())
+    shape = np.rint(image / largest * 10**_KEY_DIGITS) if largest else np.zeros(image.shape)
     digest.update(shape.astype("<i8").tobytes())
     return digest.hexdigest()
 
@@ -166,23 +180,53 @@ def study_model(dataset: TransferDataset, index: int, study: Study) -> Disregist
     """The dislocations of a study in units of b and K, one for each factor."""
     b, energy_factor = dataset.burgers_angstrom[index], dataset.energy_factor_gpa[index]
     spacing, count = dataset.node_spacing_angstrom[index] / b * study.row_share, len(study.factors)
-    layer = dataset.layer_stiffness_gpa[index][0, 0] / energy_factor * dataset.plane_spacing_angstrom[index] / b / 4
-    row = dataset.gamma_mj_m2[index][:, 0] / (energy_factor * b * GPA_ANGSTROM_TO_MJ_PER_M2)
-    amplitudes = np.fft.rfft(row) / len(row) * np.where(np.arange(len(row) // 2 + 1) > 0, 2.0, 1.0)
+    kept = slice(study.components)
+    layer = dataset.layer_stiffness_gpa[index][kept, kept] * dataset.plane_spacing_angstrom[index] / b / 4
+    numbers, amplitudes = _row_waves(dataset, index) if study.components == 1 else _plane_waves(dataset, index)
+    amplitudes = np.tile(amplitudes / (energy_factor * b * GPA_ANGSTROM_TO_MJ_PER_M2), (count, 1))
     return DisregistryModel(
-        energy_tensor=np.array(study.factors)[:, None, None],
-        burgers=np.ones((count, 1)),
-        wavevectors=2.0 * np.pi * np.arange(len(amplitudes), dtype=np.float64)[None, :, None],
-        cosine=np.tile(amplitudes.real, (count, 1)),
-        sine=np.tile(-amplitudes.imag, (count, 1)),
+        energy_tensor=np.multiply.outer(study.factors, dataset.energy_tensor_gpa[index][kept, kept] / energy_factor),
+        burgers=np.tile(np.eye(study.components)[:1], (count, 1)),
+        wavevectors=2.0 * np.pi * numbers[None] / (dataset.cell_angstrom[index][kept] / b),
+        cosine=amplitudes.real,
+        sine=-amplitudes.imag,
         spacing=np.full(count, spacing),
-        nodes=round(_LENGTH_BURGERS / spacing),
-        gradient=np.full((count, 1, 1), study.gradient * layer),
+        nodes=_nodes(study, spacing),
+        gradient=np.tile(study.gradient * layer / energy_factor, (count, 1, 1)),
     )
 
 
+def _nodes(study: Study, spacing: float) -> int:
+    if study.components == 1:
+        return round(_LENGTH_BURGERS / spacing)
+    return min(round(_SPLIT_LENGTH_BURGERS / spacing), _MOST_SPLIT_NODES)
+
+
+def _row_waves(dataset: TransferDataset, index: int) -> tuple[FloatArray, NDArray[np.complex128]]:
+    """(G, 1) wave numbers of γ along b, and (G,) complex amplitudes in mJ/m²."""
+    row = dataset.gamma_mj_m2[index][:, 0]
+    number = np.arange(len(row) // 2 + 1, dtype=np.float64)
+    return number[:, None], np.fft.rfft(row) / len(row) * np.where(number > 0, 2.0, 1.0)
+
+
+def _plane_waves(dataset: TransferDataset, index: int) -> tuple[FloatArray, NDArray[np.complex128]]:
+    """(G, 2) wave numbers of γ, of a wave and its negative only one, and (G,) complex amplitudes in mJ/m²."""
+    image = dataset.gamma_mj_m2[index]
+    first, second = np.meshgrid(*(np.fft.fftfreq(count, 1 / count) for count in image.shape), indexing="ij")
+    mean = (first == 0) & (second == 0)
+    upper = (first > 0) | ((first == 0) & (second >= 0))
+    amplitudes = (np.fft.fft2(image) / image.size * np.where(mean, 1.0, 2.0))[upper]
+    kept = np.abs(amplitudes) > _NO_WAVE * np.abs(amplitudes).max()
+    return np.stack([first, second], axis=-1)[upper][kept], amplitudes[kept]
+
+
+def _rounded(number: float) -> str:
+    """Six digits; zero for what is only rounding: components of tensors that symmetry forbids."""
+    return f"{number:.{_KEY_DIGITS}g}" if abs(number) > _ROUNDING else "0"
+
+
 def solved_cores(dataset: TransferDataset, index: int) -> FloatArray:
-    """(T, 2) cores of a sample, solved now; rounded to single precision, as files keep them."""
+    """(T, 3) cores of a sample, solved now; rounded to single precision, as files keep them."""
     return np.concatenate(list(_solutions(dataset, index))).astype(np.float32).astype(np.float64)
 
 
@@ -206,10 +250,10 @@ def _shipped() -> Mapping[str, FloatArray]:
 
 
 def _solutions(dataset: TransferDataset, index: int) -> Iterator[FloatArray]:
-    """(f, 2) of each study."""
+    """(f, 3) of each study."""
     for study in STUDIES:
         model = study_model(dataset, index, study)
         cores = lowest_cores(model)
         branch = follow(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
-        width, _ = core_widths(model, cores)
-        yield np.stack([np.maximum(branch.forward, branch.reverse), width], axis=1)
+        width, separation = core_widths(model, cores)
+        yield np.stack([np.maximum(branch.forward, branch.reverse), width, np.nan_to_num(separation)], axis=1)
