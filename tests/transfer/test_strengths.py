@@ -154,5 +154,12 @@ def test_a_library_without_stresses_is_refused(library: Library) -> None:
             if entry.potential.structure == "hcp"
         ),
     )
-    with pytest.raises(ConfigurationError, match="no classical potential of hcp with a Peierls stress"):
-        strength_table(bare, TransferDataSettings(), Nearest(), floor_mpa=0.1, structures=("hcp",))
+    for structures in (("hcp",), None):
+        with pytest.raises(ConfigurationError, match=r"no classical potential of (hcp|fcc) with a Peierls stress"):
+            strength_table(bare, TransferDataSettings(), Nearest(), floor_mpa=0.1, structures=structures)
+
+
+def test_structures_without_stresses_are_left_out(library: Library) -> None:
+    some = replace(library, entries=tuple(e for e in library.entries if e.potential.structure == "hcp"))
+    table = strength_table(some, TransferDataSettings(), Nearest(), floor_mpa=0.1)
+    assert {metal.structure for metal in table.metals} == {"hcp"}

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from glideflow.transfer.dataset import read_dataset
+from glideflow.transfer.strength_models import read_strength_model
 
 if TYPE_CHECKING:
     from conftest import Project
 
 JOINED = {"transfer_table": 1, "transfer_report": 1}
-BRANCH = {"transfer_dataset": 4, "transfer_validation": 4} | JOINED
+BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_model": 3, "transfer_strengths": 1} | JOINED
+HCP_ONLY = {"transfer_dataset": 1, "transfer_validation": 1, "transfer_model": 1, "transfer_strengths": 1}
 SMALL = "transfer={groups: [hcp], validation: {models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}}"
 
 
@@ -30,6 +32,7 @@ def test_the_library_of_the_run_is_computed_first(project: Project) -> None:
     assert found["library"] == 1
     assert found["peierls_stress"] == 3
     assert (found["transfer_dataset"], found["transfer_validation"]) == (2, 2)
+    assert (found["transfer_model"], found["transfer_strengths"]) == (1, 1)
 
 
 @pytest.mark.slow  # trains and predicts in five processes
@@ -40,8 +43,10 @@ def test_the_branch_runs_and_changes_bring_back_what_depends_on_them(project: Pr
     table = (results / "validation.md").read_text(encoding="utf-8")
     assert table.count("classical_pn_fit") == 3  # by family, by metal, and the control
     assert "classical_pn_fit" in (results / "validation.html").read_text(encoding="utf-8")
+    assert "Mg (hcp)" in (results / "strengths.md").read_text(encoding="utf-8")
+    assert read_strength_model(results / "models/hcp").domain.group == "hcp"
     assert pending(project, "--config", SMALL) == {}
     fewer = SMALL.replace("metal_median, ", "")
-    assert pending(project, "--config", fewer) == {"transfer_validation": 1} | JOINED
+    assert pending(project, "--config", fewer) == {"transfer_validation": 1, "transfer_model": 1} | JOINED
     flags = SMALL.replace("groups", "data: {one_per_family: false}, groups")
-    assert pending(project, "--config", flags) == {"transfer_dataset": 1, "transfer_validation": 1} | JOINED
+    assert pending(project, "--config", flags) == HCP_ONLY | JOINED

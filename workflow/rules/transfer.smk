@@ -132,8 +132,69 @@ rule transfer_report:
         " > {log:q} 2>&1"
 
 
+rule transfer_model:
+    """The model that predicts, trained on every sample of a structure, with its held-out scores on the card."""
+    input:
+        dataset=f"{TRANSFER}/data/{{group}}.h5",
+        validation=f"{TRANSFER}/{{group}}.validation.h5",
+    output:
+        model=f"{TRANSFER}/models/{{group}}/model.safetensors",
+        card=f"{TRANSFER}/models/{{group}}/model.json",
+        context=f"{TRANSFER}/models/{{group}}/context.h5",
+    log:
+        f"{RESULTS}/logs/transfer_model/{{group}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_model/{{group}}.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.strength_models"),
+        settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa"}),
+        config=configuration_in_force,
+        folder=f"{TRANSFER}/models",
+    shell:
+        "glideflow transfer fit --dataset {input.dataset:q} --validation {input.validation:q} --config {params.config:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule transfer_strengths:
+    """Every metal by every route: classical potentials, transfer, machine-learned potentials."""
+    input:
+        library=TRANSFER_LIBRARY,
+    output:
+        table=report(
+            f"{TRANSFER}/strengths.md",
+            caption="../report/transfer.rst",
+            category="Physics transfer",
+            labels={"content": "every metal by every route"},
+        ),
+        values=f"{TRANSFER}/strengths.csv",
+    log:
+        f"{RESULTS}/logs/transfer_strengths.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_strengths.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.strengths", "glideflow.transfer.regressors", "glideflow.reporting.strengths"),
+        settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa", "data"}),
+        config=configuration_in_force,
+    shell:
+        "glideflow transfer strengths --config {params.config:q} "
+        + LIBRARY_OPTION
+        + "--output {output.table:q} --output {output.values:q} > {log:q} 2>&1"
+
+
 rule transfer:
     """The whole branch."""
     input:
         rules.transfer_table.output,
         rules.transfer_report.output,
+        rules.transfer_strengths.output,
+        expand(rules.transfer_model.output.model, group=[name for name in TRANSFER_SETTINGS.groups if name != "joint"]),

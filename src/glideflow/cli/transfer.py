@@ -248,6 +248,10 @@ def fit(
         list[str] | None,
         typer.Option("--group", "-g", help="fcc, bcc or hcp. Repeatable. Default: all three."),
     ] = None,
+    datasets: Annotated[
+        list[Path] | None,
+        typer.Option("--dataset", help="Data set (HDF5) of one structure, instead of --group. Repeatable."),
+    ] = None,
     validation: Annotated[
         list[Path] | None,
         typer.Option(help="Validations (HDF5) of `validate`, whose scores go onto the card. Repeatable."),
@@ -264,26 +268,30 @@ def fit(
     """
     from glideflow.storage import read_record
     from glideflow.transfer.assembly import STRUCTURES
+    from glideflow.transfer.dataset import read_dataset
     from glideflow.transfer.strength_models import card_scores, fit_strength_model
     from glideflow.transfer.validation import Validations
 
     settings = settings_from(config, overrides).transfer
     validated = [record for file in validation or () for record in read_record(file, Validations).records]
-    for group in groups or STRUCTURES:
-        samples = _group_dataset(group, settings, library)
-        split, metrics = card_scores(validated, group)
-        fit_strength_model(
-            samples, output / group, floor_mpa=settings.floor_mpa, seed=seed, split=split, metrics=metrics
-        )
-        print(output / group)
+    named = groups or (() if datasets else STRUCTURES)
+    for samples in (
+        *(_group_dataset(group, settings, library) for group in named),
+        *(read_dataset(file) for file in datasets or ()),
+    ):
+        folder = output / samples.name
+        split, metrics = card_scores(validated, samples.name)
+        fit_strength_model(samples, folder, floor_mpa=settings.floor_mpa, seed=seed, split=split, metrics=metrics)
+        print(folder)
 
 
 @app.command()
 def strengths(
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="The model that transfers.")] = "best",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="HDF5 file for the table; a .csv or .md file is text.")
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="HDF5 file for the table; a .csv or .md file is text. Repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
     library: LibraryOption = None,
@@ -314,7 +322,7 @@ def strengths(
             seed=seed,
             progress=progress,
         )
-    if output is not None:
+    for output in outputs or ():
         _write_strengths(table, output)
     print(printable(f"{table.model}, trained on {'; '.join(table.training_source)} of {table.library_name}"))
     print(strength_markdown(table), end="")

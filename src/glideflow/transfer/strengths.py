@@ -130,7 +130,7 @@ def strength_table(
     *,
     floor_mpa: float,
     seed: int = 0,
-    structures: Sequence[str] = STRUCTURES,
+    structures: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> StrengthTable:
     """Peierls stresses of every metal of a library by every route.
@@ -141,16 +141,17 @@ def strength_table(
         regressor: the model that transfers.
         floor_mpa: floor of the targets.
         seed: seed of the model.
-        structures: crystal structures.
+        structures: crystal structures; None for those that have classical potentials with a Peierls stress.
         progress: progress callback.
 
     Raises:
-        ConfigurationError: a structure has no classical potential to learn from.
+        ConfigurationError: a structure that was named, or every one, has no classical potential to learn from.
     """
     metals: list[MetalStrengths] = []
     sources = []
-    for done, structure in enumerate(structures):
-        progress("transfer", done, len(structures))
+    wanted = structures or _with_stresses(library, settings) or STRUCTURES
+    for done, structure in enumerate(wanted):
+        progress("transfer", done, len(wanted))
         route = _Route(library, settings, regressor, structure, floor_mpa, seed)
         metals += route.metals()
         sources.append(f"{structure}: {len(route.empirical)} classical potentials")
@@ -161,6 +162,10 @@ def strength_table(
         library_name=library.name,
         floor_mpa=floor_mpa,
     )
+
+
+def _with_stresses(library: Library, settings: TransferDataSettings) -> list[str]:
+    return [name for name in STRUCTURES if _samples(library, settings, name, EMPIRICAL, "reference") is not None]
 
 
 class _Route:
