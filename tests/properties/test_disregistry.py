@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from glideflow.properties.disregistry import (
+    BoolArray,
     DisregistryModel,
     core_position,
     elastic_spectrum,
@@ -13,7 +16,7 @@ from glideflow.properties.disregistry import (
     relax,
     slopes_along_burgers,
 )
-from glideflow.properties.disregistry_branch import follow
+from glideflow.properties.disregistry_branch import Corrector, Extremum, Points, follow
 from glideflow.properties.disregistry_load import load
 
 FloatArray = NDArray[np.float64]
@@ -267,6 +270,25 @@ def test_the_limit_leaves_a_lower_bound_that_the_core_holds() -> None:
         assert np.abs(force).max() < 1e-7
     assert 0 <= bounds[0].stress < bounds[1].stress < bounds[2].stress < whole.stress
     assert max(bounds[1].solves - 100, bounds[2].solves - 400) < 410  # the step, or the relaxation, that it was at
+
+
+class RunningAway(Corrector):
+    """Newton's method between two branches: what it comes to is no equilibrium."""
+
+    def correct(self, *arguments: Any) -> tuple[Points, BoolArray, int]:
+        points, found, made = super().correct(*arguments)
+        return Points(1e9 * points.state, points.tangent), ~found, made
+
+
+def test_a_peak_that_cannot_be_refined_is_the_highest_equilibrium_found() -> None:
+    model = sinusoidal(0.5, length=24.0)
+    rest = relax(model, relax(model, arctan(model, np.array([0.5])), held=True))
+    state = np.append(rest.reshape(1, -1), [[0.001]], axis=1)
+    left = Points(state, np.append(moved_on(model, rest).reshape(1, -1) - state[:, :-1], [[0.1]], axis=1))
+    right = Points(state + 0.1 * left.tangent, left.tangent * np.append(np.ones(model.nodes), -1.0))
+    peak = Extremum(1.0, left)
+    peak.see(np.array([True]), left, right, np.array([0.1]), np.ones(1))
+    assert peak.refined(RunningAway(model, 1e-11)).stress == pytest.approx(0.001)
 
 
 def test_what_is_on_its_way_down_does_not_disturb_what_has_arrived() -> None:

@@ -213,18 +213,25 @@ class Extremum:
         self._left.state[index], self._left.tangent[index] = left.state[better], left.tangent[better]
 
     def refined(self, corrector: Corrector) -> Points:
-        """The points of the branches where the stress does not change: Hermite interpolation, the bracket shrinking."""
+        """The points of the branches where the stress does not change: Hermite interpolation, the bracket shrinking.
+
+        Where no equilibrium is found there (the branch was left between two points of it), the highest of those found.
+        """
         everything = np.ones(len(self._where), dtype=bool)
         row = corrector.row(self._left.tangent, everything)
         base = np.sum(row * self._left.state, axis=1)
+        highest = self._left.copy()
         for _ in range(_REFINEMENTS):
             guess = self._left.state + self._where[:, None] * self._left.tangent
-            points, _, _ = corrector.correct(guess, row, base + self._where, everything)
+            points, found, _ = corrector.correct(guess, row, base + self._where, everything)
+            higher = found & (self._sign * points.stress >= self._sign * highest.stress)
+            highest.put(higher, points.take(higher))
             slope = self._sign * points.slope / np.sum(row * points.tangent, axis=1)
             end = np.where(slope > 0, 0, 1)
-            self._bracket[np.arange(len(end)), end] = np.stack([self._where, self._sign * points.stress, slope], axis=1)
+            fresh = np.stack([self._where, self._sign * points.stress, slope], axis=1)
+            self._bracket[np.flatnonzero(found), end[found]] = fresh[found]
             self._where, self._best = _hermite_maximum(self._bracket)
-        return points
+        return highest
 
 
 def _hermite_maximum(bracket: FloatArray) -> tuple[FloatArray, FloatArray]:
