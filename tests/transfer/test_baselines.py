@@ -47,8 +47,8 @@ def test_no_baseline_reads_other_samples_or_targets(recipe: Regressor, invented:
     np.testing.assert_allclose(alone.log10_mpa, expected.log10_mpa, rtol=1e-12)
 
 
-def test_the_names_of_the_settings_are_those_of_the_baselines() -> None:
-    assert set(TransferValidationSettings().models) == set(BASELINES)
+def test_the_settings_name_every_baseline_and_the_best_model() -> None:
+    assert set(TransferValidationSettings().models) == {*BASELINES, "best"}
 
 
 def test_metal_averages(invented: Invented) -> None:

@@ -48,7 +48,7 @@ class TransferDataSettings(Section):
 class TransferValidationSettings(Section):
     """How models are validated."""
 
-    models: tuple[ModelName, ...] = get_args(BaselineName)
+    models: tuple[ModelName, ...] = (*get_args(BaselineName), "best")
     """Models that are validated, see docs/transfer.md."""
     splits: tuple[SplitName, ...] = ("family", "metal")
     """What is held out together: ``family``, near-copies and relatives; ``metal``, every potential of a metal and all

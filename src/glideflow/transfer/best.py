@@ -99,11 +99,19 @@ class BestPart:
         Raises:
             PropertyError: one that the model was trained on is missing.
         """
-        scaled = (_columns(features, self.names) - self.centre) / self.scale
+        scaled = self.scaled(features)
         mean, deviation = self.process.predict(scaled)
         return self.calibration.applied(
             _combined(self.prior.log10_mpa(features), mean, deviation, self.forest.predict(scaled)[0])
         )
+
+    def scaled(self, features: Features) -> FloatArray:
+        """(m, F) its features of samples, as process and trees take them.
+
+        Raises:
+            PropertyError: one that the model was trained on is missing.
+        """
+        return np.asarray((_columns(features, self.names) - self.centre) / self.scale)
 
 
 @dataclass(frozen=True)
@@ -182,7 +190,7 @@ class BestRegressor:
         target = target_log10(part, self.floor_mpa)
         groups = sample_groups(part.structures)
         parts = {
-            name: _fitted_part(Features(features.names, features.values[chosen]), _chosen(target, chosen), seed)
+            name: fitted_part(Features(features.names, features.values[chosen]), _chosen(target, chosen), seed)
             for name, chosen in groups.items()
         }
         return FittedBest(parts, self.known)
@@ -208,6 +216,8 @@ def chosen_names(features: Features) -> tuple[str, ...]:
     Studies in the plane say something of their own where cores dissociate, that is where γ has a fault between two
     barriers. Where half of the samples have none, they are left out, and with them what they add in noise.
     """
+    if FAULT not in features.names:
+        return features.names
     shallow = float(np.median(features.values[:, features.names.index(FAULT)])) < _FAULT_OF_BARRIER
     flat = tuple(f"{study.name}: " for study in STUDIES if study.components == 2)
     return tuple(name for name in features.names if shallow or not name.startswith(flat))
@@ -220,11 +230,8 @@ def fitted_prior(features: Features, log10_mpa: FloatArray) -> Prior:
         features: of (n) training samples.
         log10_mpa: (n,) their targets.
     """
-    fits = [
-        (study.name, *_line(study_log10_mpa(features, study.name), log10_mpa))
-        for study in STUDIES
-        if study.components == 1
-    ]
+    along = [study.name for study in STUDIES if study.components == 1 and stress_name(study.name) in features.names]
+    fits = [(name, *_line(study_log10_mpa(features, name), log10_mpa)) for name in along]
     name, offset, slope, _ = min(fits, key=lambda fit: fit[-1])
     return Prior(study=name, offset=offset, slope=slope)
 
@@ -244,7 +251,14 @@ def leave_one_out(process: GaussianProcess) -> tuple[FloatArray, FloatArray]:
     return np.asarray(mean), np.asarray(process.target_scale / np.sqrt(inverse))
 
 
-def _fitted_part(features: Features, target: Target, seed: int) -> BestPart:
+def fitted_part(features: Features, target: Target, seed: int) -> BestPart:
+    """The model of (n) training samples, usually those of one structure.
+
+    Args:
+        features: theirs, from `best_features`; of the studies along b, one at least must be among them.
+        target: (n,) their targets.
+        seed: seed of the trees.
+    """
     prior = fitted_prior(features, target.log10_mpa)
     expected = prior.log10_mpa(features)
     names = chosen_names(features)
