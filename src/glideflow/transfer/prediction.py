@@ -29,16 +29,16 @@ from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.user_inputs import UserCrystal, gamma_result
 
 NEIGHBOURS = 5
-EXAMPLES = 20
+EXAMPLES = 12
 """Surfaces that stand for what is not known of γ in a prediction."""
-SUGGESTION_EXAMPLES = 60
-"""The same for suggestions: they compare hundreds of displacements, some of which go with few stresses by chance."""
 KNOWN = 3e-3
 """Deviation of γ over its maximum up to which γ counts as known: below what interpolation and models err by."""
 _STRUCTURE_COLUMNS = ("fcc", "bcc", "hcp")
 _CANDIDATES = 12
+_SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
 _TINY = 1e-300
+_INDEPENDENT = 1e-6
 _ELASTIC_STEP = 0.03
 _GRID = 30
 _RESIDUAL_ERRORS = 4.0
@@ -233,8 +233,8 @@ def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPredi
 def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
     """Displacements at which γ should be computed next, each the best one after those before it.
 
-    The best is the one whose value, known to 1 mJ/m², leaves the least spread of the prediction, as far as the
-    examples say (`SUGGESTION_EXAMPLES`). None if γ is known.
+    The best is the one whose value, known to 1 mJ/m², leaves the least spread of the prediction: to first order around
+    the example of γ that is changed least, with the covariance of what is not known. None if γ is known.
 
     Args:
         model: the model of its structure.
@@ -244,7 +244,7 @@ def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Sug
     return _Prober(model, crystal).suggestions(count)
 
 
-def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _CANDIDATES) -> Sensitivity:
+def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _SENSITIVITY_POINTS) -> Sensitivity:
     """How the prediction follows elastic constants and γ, around the example that is changed least.
 
     Args:
@@ -271,13 +271,10 @@ class _Prober:
     @cached_property
     def _surfaces(self) -> tuple[GammaEstimate, ...]:
         """What γ may be: one surface if it is known, else examples."""
-        return self._examples(EXAMPLES)
-
-    def _examples(self, count: int) -> tuple[GammaEstimate, ...]:
         gamma, grid = self._crystal.gamma, _periodic_grid(_GRID)
         if gamma.deviation_mj_m2(grid).max() <= KNOWN * gamma.gamma_mj_m2(grid).max():
             return (gamma.known(),)
-        return tuple(gamma.known(each) for each in gamma.examples[:count])
+        return tuple(gamma.known(each) for each in gamma.examples[:EXAMPLES])
 
     @cached_property
     def _answers(self) -> Prediction:
@@ -315,27 +312,23 @@ class _Prober:
         )
 
     def suggestions(self, count: int) -> tuple[Suggestion, ...]:
-        """The best displacements, one after the other: where the examples' γ tells most of their stresses.
-
-        What γ at the chosen displacements tells of γ elsewhere and of the stress is taken out of both, by linear
-        regression over the examples, before the next one is chosen.
-        """
-        surfaces = self._examples(SUGGESTION_EXAMPLES)
-        if len(surfaces) <= count + 1:
+        """The best displacements, one after the other, by the slopes of the answer and the covariance of γ."""
+        if len(self._surfaces) == 1:
             return ()
-        period, fractions = self._period_angstrom(), _periodic_grid(_CANDIDATES)
-        gamma, found = self._crystal.gamma, []
+        gamma, period, fractions = self._crystal.gamma, self._period_angstrom(), _periodic_grid(_CANDIDATES)
+        waves = gamma.prior.design(fractions) * gamma.unit_mj_m2  # (P, K)
         expected, deviation = gamma.gamma_mj_m2(fractions), gamma.deviation_mj_m2(fractions)
-        rest = np.array([each.gamma_mj_m2(fractions) for each in surfaces])  # (N, P)
-        stress = self._ask([(each, self._crystal.elastic) for each in surfaces]).log10_mpa
-        rest, stress = rest - rest.mean(axis=0), stress - stress.mean()
-        for taken in range(1, count + 1):
-            variance = (rest**2).mean(axis=0) + _NEXT_ERROR_MJ_M2**2
-            gain = (rest * stress[:, None]).mean(axis=0) ** 2 / variance
+        bumps, answers = self._bump_answers(_SENSITIVITY_POINTS)
+        slopes = np.linalg.lstsq(bumps, answers, rcond=_INDEPENDENT)[0]  # d log₁₀ τ / d coefficients
+        covariance, found = gamma.covariance, []
+        start, spread = float(slopes @ covariance @ slopes), _deviation(self._answers.log10_mpa)
+        for _ in range(count):
+            common = waves @ covariance  # (P, K)
+            gain = (common @ slopes) ** 2 / ((common * waves).sum(axis=1) + _NEXT_ERROR_MJ_M2**2)
             best = int(np.argmax(np.round(gain / max(float(gain.max()), _TINY), 9)))
-            told = rest[:, best].copy()
-            stress = stress - told * (told @ stress) / len(told) / variance[best]
-            rest = rest - np.outer(told, told @ rest) / len(told) / variance[best]
+            told = common[best]
+            covariance = covariance - np.outer(told, told) / (told @ waves[best] + _NEXT_ERROR_MJ_M2**2)
+            left = max(float(slopes @ covariance @ slopes), 0.0) / max(start, _TINY)
             x, y = fractions[best] * period
             found.append(
                 Suggestion(
@@ -343,27 +336,33 @@ class _Prober:
                     displacement_angstrom=(float(x), float(y)),
                     gamma_mj_m2=float(expected[best]),
                     deviation_mj_m2=float(deviation[best]),
-                    input_spread_log10=float(np.sqrt((stress**2).sum() / (len(stress) - 1 - taken))),
+                    input_spread_log10=spread * float(np.sqrt(left)),
                 )
             )
         return tuple(found)
 
     def sensitivity(self, points: int) -> Sensitivity:
         """Central differences for every elastic constant and every point of γ."""
-        fractions = _periodic_grid(points)
-        changes = self._bumps(fractions)
+        _, answers = self._bump_answers(points)
+        return Sensitivity(
+            elastic=self._elastic_slopes(),
+            fractions=_periodic_grid(points).reshape(points, points, 2),
+            per_percent=((10**answers - 1) * 100).reshape(points, points),
+        )
+
+    def _bump_answers(self, points: int) -> tuple[FloatArray, FloatArray]:
+        """Bumps (P, K) at a grid of displacements, and what log₁₀ τ changes by (P,), by central differences.
+
+        Bumps that symmetry relates are asked for once.
+        """
+        changes = self._bumps(_periodic_grid(points))
         rounded = np.round(changes / np.abs(changes).max(), 9)
         unique, index = np.unique(rounded, axis=0, return_inverse=True)
         first = np.array([int(np.flatnonzero(index.ravel() == k)[0]) for k in range(len(unique))])
         start = self._surfaces[0]
         both = [start.known(start.mean + sign * changes[k]) for k in first for sign in (1, -1)]
         answers = self._ask([(gamma, self._crystal.elastic) for gamma in both]).log10_mpa.reshape(-1, 2)
-        slopes = (answers[:, 0] - answers[:, 1]) / 2
-        return Sensitivity(
-            elastic=self._elastic_slopes(),
-            fractions=fractions.reshape(points, points, 2),
-            per_percent=((10**slopes - 1) * 100)[index.ravel()].reshape(points, points),
-        )
+        return changes, ((answers[:, 0] - answers[:, 1]) / 2)[index.ravel()]
 
     def _elastic_slopes(self) -> dict[str, float]:
         names = ("c11", "c12", "c44", "c13", "c33")
