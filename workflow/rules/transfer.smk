@@ -182,7 +182,9 @@ rule transfer_strengths:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        code=code_digest("glideflow.transfer.strengths", "glideflow.transfer.regressors", "glideflow.reporting.strengths"),
+        code=code_digest(
+            "glideflow.transfer.strengths", "glideflow.transfer.regressors", "glideflow.reporting.strengths"
+        ),
         settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa", "data"}),
         config=configuration_in_force,
     shell:
