@@ -201,7 +201,7 @@ def test_faults_that_a_plane_lacks_and_lattices_are_refused(hcp: GammaPrior, tmp
 
 def test_unknown_keys_are_named_with_their_line(tmp_path: Path) -> None:
     file = tmp_path / "copper.yaml"
-    file.write_text(yaml.safe_dump(COPPER) + "stucture: fcc\n")
-    with pytest.raises(ConfigurationError, match=r"(?s)line \d+, stucture.*did you mean 'structure'") as caught:
+    file.write_text(yaml.safe_dump(COPPER) + "structures: fcc\n")
+    with pytest.raises(ConfigurationError, match=r"(?s)line \d+, structures.*did you mean 'structure'") as caught:
         read_inputs(file)
     assert "glideflow predict --example" in caught.value.next_step
