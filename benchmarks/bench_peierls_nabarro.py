@@ -264,7 +264,7 @@ def source_row(library: Library, found: Agreement, source: str) -> tuple[str, ..
     ]
     drawn = np.random.default_rng(0).choice(errors, size=(4000, len(errors)))
     low, high = 10 ** np.quantile(np.median(drawn, axis=1), [0.05, 0.95])
-    numbers = (f"{found.factor:.3g}", f"{low:.2g}-{high:.2g}", f"{found.bias:.3g}", f"{found.rank_correlation:.2f}")
+    numbers = (f"{found.factor:.3g}", f"{low:.1f}-{high:.1f}", f"{found.bias:.3g}", f"{found.rank_correlation:.2f}")
     counts = (str(len(own)), str(found.count), str(bounds))
     return (found.structure, found.model, source, *counts, *numbers, f"{found.width_ratio:.2f}")
 
