@@ -154,7 +154,7 @@ rule transfer_model:
         code=code_digest("glideflow.transfer.strength_models"),
         settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa"}),
         config=configuration_in_force,
-        folder=f"{TRANSFER}/models",
+        folder=lambda wildcards, output: Path(output.model).parent.parent,
     shell:
         "glideflow transfer fit --dataset {input.dataset:q} --validation {input.validation:q} --config {params.config:q}"
         " --output {params.folder:q} > {log:q} 2>&1"
