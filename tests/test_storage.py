@@ -47,7 +47,18 @@ RECORDS = (
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_+:-]{0,20}", fullmatch=True)
 """What names groups in a file: potentials, properties, directions."""
-IDENTIFIERS = {"id", "name", "property", "slip_system", "character", "direction", "potential"}
+IDENTIFIERS = {
+    "id",
+    "name",
+    "property",
+    "slip_system",
+    "character",
+    "direction",
+    "potential",
+    "model",
+    "split",
+    "control",
+}
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 ARRAYS = arrays(float, array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9), elements=NUMBERS) | arrays(
     np.int64, array_shapes(min_dims=1, max_dims=1, max_side=80)
