@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import plotly.graph_objects as go
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glideflow.reporting.embedding import difference, family, figure_json, restored, script_json
@@ -17,6 +17,8 @@ VALUES = st.recursive(
 
 
 @given(VALUES, VALUES)
+@example([False, 1], [0, 1.0])
+@example({"x": False}, {"x": 0})
 def test_a_difference_turns_one_value_into_the_other(base, other):
     assert json.dumps(restored(base, difference(base, other)), sort_keys=True) == json.dumps(other, sort_keys=True)
 

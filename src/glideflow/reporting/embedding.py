@@ -50,7 +50,7 @@ def difference(base: Any, other: Any) -> Any:  # noqa: ANN401 - any JSON value
     A mapping is described by its changed keys; a list of the same length by a mapping ``{"#": {index: difference}}``;
     anything else by ``{"=": new value}``.
     """
-    if base == other:
+    if base == other and _text(base) == _text(other):  # in Python false equals 0, and 1 equals 1.0
         return None
     if isinstance(base, dict) and isinstance(other, dict):
         changed = {key: difference(base[key], other[key]) for key in base.keys() & other.keys()}
@@ -83,6 +83,10 @@ def script_json(value: object) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # nothing in it can end the element
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _holds_mappings(values: Sequence[object]) -> bool:
