@@ -249,8 +249,9 @@ def test_what_does_not_exist_is_refused() -> None:
         assemble(library, TransferDataSettings(exclude_flags=("soft",)))
     with pytest.raises(ConfigurationError, match="'fcc_113'"):
         assemble(library, TransferDataSettings(slip_systems=("fcc_113",)))
+    bare = replace(library, entries=tuple(_without_stress(entry) for entry in library.entries))
     with pytest.raises(ConfigurationError, match="no sample"):
-        assemble(library, TransferDataSettings(protocol="size_s"), ["hcp"])
+        assemble(bare, TransferDataSettings(), ["hcp"])
 
 
 def test_without_a_stress_samples_can_still_be_predicted() -> None:

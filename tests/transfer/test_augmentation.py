@@ -90,7 +90,8 @@ def test_computed_surfaces_are_invariant_to_their_precision(shipped: TransferDat
 
 @pytest.mark.parametrize("structure", ["fcc", "bcc"])
 def test_other_operations_are_noticed(shipped: TransferDataset, structure: str) -> None:
-    own = shipped.select(np.array(shipped.structures) == structure).select(np.arange(3))
+    same = shipped.select(np.array(shipped.structures) == structure)
+    own = same.select(np.argsort(same.gamma_error_mj_m2)[:3])  # the smoothest
     (operations,) = layer_groups(own).values()
     wrong = replace(operations[0], matrix=-np.eye(2) if structure == "fcc" else np.diag([1.0, -1.0]))
     differences = np.abs(transformed_images(own.gamma_mj_m2, own.cell_angstrom, wrong) - own.gamma_mj_m2)

@@ -81,12 +81,15 @@ def of_sample(strength: StrengthModel, samples: TransferDataset, index: int) -> 
 def test_a_described_potential_is_predicted_as_the_sample_itself(
     ridge: StrengthModel, samples: TransferDataset
 ) -> None:
-    """The way through a description, waves and records ends at the same number as the data set of the library."""
-    indices = np.array([0, len(samples) // 2, len(samples) - 1])
+    """The way through a description, waves and records ends at the same number as the data set of the library.
+
+    Of the smoothest surfaces: with kinks, γ is not what a finite number of waves makes of it.
+    """
+    indices = np.argsort(samples.gamma_error_mj_m2)[:3]
     direct = ridge.model.predict(samples, indices)
     for index, expected, spread in zip(indices, direct.log10_mpa, direct.spread_log10, strict=True):
         found = predict_crystal(ridge, of_sample(ridge, samples, int(index)))
-        assert np.log10(found.peierls_mpa) == pytest.approx(expected, abs=0.1)
+        assert np.log10(found.peierls_mpa) == pytest.approx(expected, abs=0.05)
         assert found.model_spread_log10 == pytest.approx(spread)
         assert found.neighbours[0].potential_id == samples.potential_ids[index]
         assert found.neighbours[0].distance < 0.05

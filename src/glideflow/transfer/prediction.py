@@ -38,6 +38,8 @@ _CANDIDATES = 12
 _SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
 _TINY = 1e-300
+_MARGIN = 0.02
+"""Of the range of the training samples: this little beyond it is not outside."""
 _INDEPENDENT = 1e-6
 _ELASTIC_STEP = 0.03
 _GRID = 30
@@ -487,10 +489,11 @@ def _neighbours(domain: TrainingDomain, sample: TransferDataset) -> tuple[Neighb
 def _outside(domain: TrainingDomain, sample: TransferDataset) -> tuple[str, ...]:
     values = _features(domain, sample)
     low, high = domain.values.min(axis=0), domain.values.max(axis=0)
+    margins = _MARGIN * (high - low) + _TINY
     return tuple(
         f"{name} = {value:.4g}, in training {bottom:.4g} to {top:.4g}"
-        for name, value, bottom, top in zip(domain.names, values, low, high, strict=True)
-        if not bottom - 1e-9 <= value <= top + 1e-9
+        for name, value, bottom, top, margin in zip(domain.names, values, low, high, margins, strict=True)
+        if not bottom - margin <= value <= top + margin
     )
 
 
