@@ -65,7 +65,7 @@ def test_little_of_gamma_is_enough_and_says_so(command: Command, tmp_path: Path)
     file.write_text(command("--example", "fcc").stdout, encoding="utf-8")
     result = command(str(file))
     assert result.exit_code == 0, result.output
-    assert "copper, Cu (fcc_111, edge)" in result.stdout
+    assert "copper, Cu (fcc_111, wide cut, edge)" in result.stdout
     assert "MPa: 68% within" in result.stdout
     assert "of what is not known of γ" in result.stdout
     assert "Overton and Gaffney" in result.stdout
@@ -113,6 +113,18 @@ def test_parts_of_different_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mixed" / MODEL_FILE).write_bytes(b"nothing")
     with pytest.raises(StorageError):
         read_strength_model(tmp_path / "mixed")
+
+
+def test_a_model_of_another_structure_is_refused_before_anything_is_computed(command: Command, tmp_path: Path) -> None:
+    shipped = resources.files("glideflow") / "data" / "strength_models"
+    with resources.as_file(shipped) as folder:
+        shutil.copytree(folder / "fcc", tmp_path / "models")
+        (tmp_path / "iron.yaml").write_text(command("--example", "bcc").stdout, encoding="utf-8")
+        error = command("iron.yaml", "--model", "models").exception
+        assert isinstance(error, ConfigurationError)
+        assert "holds a model of fcc crystals" in str(error)
+        known = known_grid(command, "hcp", tmp_path)
+        assert command(str(known), "--model", str(folder)).exit_code == 0, "the folder of all structures will do"
 
 
 def test_nothing_to_predict_and_unknown_examples_are_said(command: Command) -> None:

@@ -169,6 +169,28 @@ def test_points_that_no_symmetric_surface_meets_are_named(ridge: StrengthModel) 
     assert any("no γ surface with the symmetry" in text for text in found.warnings)
 
 
+def test_a_mirrored_fcc_surface_is_noticed(shipped: TransferDataset) -> None:
+    """Its symmetry is the same; only which of the two faults is the low one tells."""
+    samples = shipped.select(np.flatnonzero(np.array(shipped.structures) == "fcc"))
+    definitions = map(SlipSystemSettings.model_validate_json, samples.slip_system_definitions)
+    strength = StrengthModel(
+        name="classical_pn",
+        model=baseline("classical_pn").fit(samples, np.arange(len(samples)), 0),
+        prior=gamma_prior(samples, next(each for each in definitions if each.structure == "fcc")),
+        domain=training_domain(samples, 0.1),
+    )
+    points = [{"fraction": [0, sign / 3], "gamma_mj_m2": value} for sign, value in ((1, 40.0), (-1, 700.0))]
+    copper = {
+        "structure": "fcc",
+        "lattice": {"a_angstrom": 3.6},
+        "elastic": {"c11_gpa": 176.2, "c12_gpa": 124.9, "c44_gpa": 81.8},
+        "gamma": {"points": points},
+    }
+    inputs = StrengthInputs.model_validate(copper)
+    found = predict_crystal(strength, user_crystal(inputs, strength.prior, Path()))
+    assert any("have the other sign" in text for text in found.warnings)
+
+
 def test_a_model_of_another_structure_is_refused(ridge: StrengthModel) -> None:
     other = replace(ridge, prior=replace(ridge.prior, structure="fcc"))
     with pytest.raises(ConfigurationError, match="tungsten is bcc, the model of fcc"):

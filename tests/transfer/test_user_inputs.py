@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.config.strength_inputs import StrengthInputs
@@ -164,6 +165,36 @@ def test_elastic_moduli_of_an_outcar(tmp_path: Path) -> None:
         elastic_result(changed(MAGNESIUM, elastic={"outcar": "OUTCAR"}), tmp_path)
 
 
+def test_a_tensor_in_other_axes_is_refused(tmp_path: Path) -> None:
+    """The axis of the crystal along x, and VASP's order of the shears: averages over the class would hide both."""
+    titanium = {"c11_gpa": 176, "c12_gpa": 87, "c44_gpa": 51, "c13_gpa": 68, "c33_gpa": 191}
+    given = elastic_result(changed(MAGNESIUM, elastic=titanium), tmp_path).tensor_gpa
+    for order in ([2, 0, 1, 5, 3, 4], [0, 1, 2, 5, 3, 4]):
+        turned = changed(MAGNESIUM, elastic={"tensor_gpa": given[np.ix_(order, order)].tolist()})
+        with pytest.raises(ConfigurationError, match="from one with the symmetry of hcp"):
+            elastic_result(turned, tmp_path)
+
+
+def test_a_grid_file_without_end_is_refused(fcc: GammaPrior, tmp_path: Path) -> None:
+    (tmp_path / "gamma.txt").write_text("0 1 2\n" * 800_000)
+    assert "more than 4194304 bytes" in refused(changed(COPPER, gamma={"grid": {"file": "gamma.txt"}}), fcc, tmp_path)
+    (tmp_path / "gamma.txt").write_text("0 100 200 300\n" * 6000)
+    assert "gamma holds 24000 values" in refused(changed(COPPER, gamma={"grid": {"file": "gamma.txt"}}), fcc, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gamma": {"points": [{"fraction": [2.55, 0], "gamma_mj_m2": 40}]}},
+        {"gamma": {"lines": [{"end_fraction": [1, 0], "gamma_mj_m2": [0, 1e300, 0]}]}},
+        {"elastic": {"c11_gpa": 1.7e11, "c12_gpa": 1.2e11, "c44_gpa": 7.6e10}},
+    ],
+)
+def test_numbers_in_other_units_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        changed(COPPER, **change)
+
+
 def test_a_whole_tensor_and_its_constants_are_the_same(tmp_path: Path) -> None:
     given = elastic_result(changed(MAGNESIUM), tmp_path)
     whole = elastic_result(changed(MAGNESIUM, elastic={"tensor_gpa": given.tensor_gpa.tolist()}), tmp_path)
@@ -186,6 +217,12 @@ def test_a_whole_tensor_and_its_constants_are_the_same(tmp_path: Path) -> None:
         ({"gamma": {"grid": {}}}, "gamma.grid has neither"),
         ({"gamma": {"grid": {"gamma_mj_m2": [[0, 1, 2], [0, 1], [0, 1, 2]]}}}, "3 rows of [2, 3] numbers"),
         ({"gamma": {"grid": {"file": "missing.csv"}}}, "cannot read γ from"),
+        ({"gamma": {"grid": {"gamma_mj_m2": [[0, 9, 0], [9, 9, 9], [0, 9, 0]]}}}, "gamma.grid.repeats_edges is false"),
+        (
+            {"gamma": {"grid": {"gamma_mj_m2": [[0, 9, 5], [9, 9, 5], [5, 9, 5]], "repeats_edges": True}}},
+            "gamma.grid.repeats_edges is true",
+        ),
+        ({"gamma": {"isf_mj_m2": 40, "reference_output": "a.xyz"}}, "but no point has an output"),
     ],
 )
 def test_what_is_missing_or_impossible_is_said(

@@ -20,6 +20,7 @@ from glideflow.cli.options import (
     settings_from,
     with_options,
 )
+from glideflow.cli.properties import refuse_unwritable
 from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
@@ -41,7 +42,7 @@ ExampleOption = Annotated[
 ]
 ModelFolderOption = Annotated[
     Path | None,
-    typer.Option("--model", "-m", help="Folder of a model, of `glideflow transfer fit`. Default: the shipped one."),
+    typer.Option("--model", "-m", help="Folder that `glideflow transfer fit` wrote. Default: the shipped models."),
 ]
 SuggestOption = Annotated[
     int, typer.Option("--suggest", min=0, max=50, help="Also name so many displacements to compute γ at next.")
@@ -81,6 +82,8 @@ def predict(
     if example is not None:
         print(_example(example), end="")
         return
+    if report is not None:
+        refuse_unwritable(report)
     crystals = _described(files or [], model)
     if not crystals or any(vars(choice).values()):
         crystals = [*crystals, _computed(choice, config, overrides, work, model)]
@@ -89,7 +92,7 @@ def predict(
         print(json.dumps([_plain(prediction, found) for prediction, found in answers], indent=2, ensure_ascii=False))
     else:
         for prediction, found in answers:
-            _print(prediction, found)
+            _print(prediction, found, asked=suggest > 0)
     if report is not None:
         _write_report(crystals, answers, report)
 
@@ -112,7 +115,17 @@ def _described(files: Sequence[Path], model: Path | None) -> list[tuple[Strength
 def _model(folder: Path | None, structure: str) -> StrengthModel:
     from glideflow.transfer.strength_models import read_strength_model, shipped_strength_model
 
-    return shipped_strength_model(structure) if folder is None else read_strength_model(folder)
+    if folder is None:
+        return shipped_strength_model(structure)
+    own = folder / structure
+    found = read_strength_model(own if own.is_dir() else folder)
+    if found.prior.structure != structure:
+        raise ConfigurationError(
+            f"{folder} holds a model of {found.prior.structure} crystals",
+            expected=f"one of {structure} crystals, in it or in its folder {structure}",
+            next_step="name another folder with --model, or none for the shipped models",
+        )
+    return found
 
 
 def _computed(
@@ -162,12 +175,13 @@ def _plain(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> dict[
 
     document = asdict(prediction)
     document["intervals_mpa"] = {str(level): ends for level, ends in prediction.intervals_mpa.items()}
-    if found:
-        document["suggestions"] = [asdict(each) for each in found]
+    document["suggestions"] = [asdict(each) for each in found]
     return document | {"glideflow_version": __version__}
 
 
-def _print(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> None:
+def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked: bool) -> None:
+    from glideflow.reporting.labels import significant
+
     shown = prediction
     intervals = ", ".join(
         f"{level:.0%} within {_mpa(low)} to {_mpa(high)} MPa"
@@ -176,12 +190,13 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> None:
     )
     element = f", {shown.element}" if shown.element else ""
     lines = [
-        f"{shown.name or 'crystal'}{element} ({shown.slip_system}, edge)",
+        f"{shown.name or 'crystal'}{element} ({shown.slip_system}, {shown.cut} cut, edge)",
         f"  Peierls stress    {_mpa(shown.peierls_mpa)} MPa: {intervals}",
         f"  spread            a factor of {10**shown.spread_log10:.2f}: of the model "
         f"{10**shown.model_spread_log10:.2f}, of what is not known of γ {10**shown.input_spread_log10:.2f}",
         f"  γ surface         maximum {shown.gamma_maximum_mj_m2:.4g} mJ/m², known to "
-        f"{shown.gamma_deviation_mj_m2:.2g} mJ/m² (root mean square), {shown.gamma_residual_mj_m2:.2g} mJ/m² from the "
+        f"{significant(shown.gamma_deviation_mj_m2, 2)} mJ/m² (root mean square), "
+        f"{significant(shown.gamma_residual_mj_m2, 2)} mJ/m² from the "
         "given values at most",
         f"  input from        {shown.input_source}",
         f"  model             {shown.model}, trained on {shown.trained_on}",
@@ -190,19 +205,24 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> None:
     ]
     lines += [f"  outside of the training samples: {text}" for text in shown.outside]
     lines += [f"  warning: {text}" for text in shown.warnings]
+    if asked and not found:
+        lines.append("  compute next: nothing, γ is known")
     if found:
         lines.append("  compute next, γ at (periods along b, across it):")
         lines += [
             f"    ({each.fraction[0]:.4f}, {each.fraction[1]:.4f}) = ({each.displacement_angstrom[0]:.3f}, "
-            f"{each.displacement_angstrom[1]:.3f}) Å, expected {each.gamma_mj_m2:.4g} ± {each.deviation_mj_m2:.2g} "
-            f"mJ/m²; then a factor of {10**each.input_spread_log10:.2f} is left from γ"
+            f"{each.displacement_angstrom[1]:.3f}) Å, expected {each.gamma_mj_m2:.4g} ± "
+            f"{significant(each.deviation_mj_m2, 2)} mJ/m²; then a factor of "
+            f"{10**each.input_spread_log10:.2f} is left from γ"
             for each in found
         ]
     print("\n".join(printable(line) for line in lines))
 
 
 def _mpa(value: float) -> str:
-    return f"{value:.3g}"
+    from glideflow.reporting.labels import significant
+
+    return significant(value, 3)
 
 
 def _write_report(

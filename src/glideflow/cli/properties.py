@@ -224,7 +224,7 @@ def _run(
     refuse_character(name, system, character)
     computation = Computation(potential, settings, system, character)
     if run.output is not None:
-        _refuse_unwritable(run.output)
+        refuse_unwritable(run.output)
     with progress_display() as progress:
         upstream = computation.upstream(name, given or {}, run.work, progress)
         stage = computation.stage(name, upstream, run.work, progress)
@@ -316,8 +316,12 @@ def chosen_slip_system(settings: RunSettings, potential: Potential, name: str | 
     return chosen[0]
 
 
-def _refuse_unwritable(output: Path) -> None:
-    """Find out before computing that the result could not be written: hours of work must not end in that."""
+def refuse_unwritable(output: Path) -> None:
+    """Find out before computing that the result could not be written: hours of work must not end in that.
+
+    Raises:
+        ConfigurationError: it could not.
+    """
     import tempfile
 
     reason = "a folder of this name is there" if output.is_dir() else ""

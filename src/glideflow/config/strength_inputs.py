@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from glideflow.config.base import Section
 
 _LARGEST_GAMMA_MJ_M2 = 1e5
+Fraction = Annotated[float, Field(ge=-2, le=2)]
+Gamma = Annotated[float, Field(ge=-_LARGEST_GAMMA_MJ_M2, le=_LARGEST_GAMMA_MJ_M2)]
+Stiffness = Annotated[float, Field(ge=-2000, le=2000)]
 
 
 class LatticeInput(Section):
-    """Lattice constants."""
+    """Lattice constants in Å."""
 
     a_angstrom: float = Field(gt=1, le=20)
     """Lattice constant a."""
@@ -22,28 +25,28 @@ class LatticeInput(Section):
 
 
 class ElasticInput(Section):
-    """Elastic constants in the axes of the crystal, hcp with the axis along z, or files that they are read from."""
+    """Elastic constants in GPa in the axes of the crystal, hcp with the axis along z, or a file that holds them."""
 
-    c11_gpa: float | None = None
+    c11_gpa: Stiffness | None = None
     """C₁₁."""
-    c12_gpa: float | None = None
+    c12_gpa: Stiffness | None = None
     """C₁₂."""
-    c44_gpa: float | None = None
+    c44_gpa: Stiffness | None = None
     """C₄₄."""
-    c13_gpa: float | None = None
+    c13_gpa: Stiffness | None = None
     """C₁₃, of hcp only."""
-    c33_gpa: float | None = None
+    c33_gpa: Stiffness | None = None
     """C₃₃, of hcp only."""
-    tensor_gpa: tuple[tuple[float, ...], ...] | None = Field(default=None, min_length=6, max_length=6)
+    tensor_gpa: tuple[tuple[Stiffness, ...], ...] | None = Field(default=None, min_length=6, max_length=6)
     """Instead: the whole tensor (6 × 6) in Voigt order xx, yy, zz, yz, xz, xy."""
     outcar: Path | None = None
     """Instead: an OUTCAR of VASP with elastic moduli (IBRION = 5 or 6, ISIF ≥ 3)."""
 
 
 class GammaPoint(Section):
-    """γ at one displacement of the upper half crystal against the lower."""
+    """γ in mJ/m² at one displacement of the upper half crystal against the lower."""
 
-    fraction: tuple[float, float] | None = None
+    fraction: tuple[Fraction, Fraction] | None = None
     """Displacement in periods of the slip plane, along the Burgers vector and across it."""
     displacement_angstrom: tuple[float, float] | None = None
     """Instead: in Å, along the Burgers vector and across it."""
@@ -56,18 +59,18 @@ class GammaPoint(Section):
 
 
 class GammaLine(Section):
-    """γ at equal distances on a straight line from the perfect crystal, both ends included."""
+    """γ in mJ/m² at equal distances on a straight line from the perfect crystal, both ends included."""
 
-    end_fraction: tuple[float, float]
+    end_fraction: tuple[Fraction, Fraction]
     """End of the line in periods of the slip plane, e.g. [1, 0] for the Burgers vector."""
-    gamma_mj_m2: tuple[float, ...] = Field(min_length=3, max_length=1000)
+    gamma_mj_m2: tuple[Gamma, ...] = Field(min_length=3, max_length=1000)
     """The values."""
 
 
 class GammaGrid(Section):
-    """γ on a regular grid over the rectangular period of the slip plane."""
+    """γ in mJ/m² on a regular grid over the rectangular period of the slip plane."""
 
-    gamma_mj_m2: tuple[tuple[float, ...], ...] | None = Field(default=None, min_length=3, max_length=200)
+    gamma_mj_m2: tuple[tuple[Gamma, ...], ...] | None = Field(default=None, min_length=3, max_length=200)
     """Rows along the Burgers vector, columns across it."""
     file: Path | None = None
     """Instead: a text file of such rows, separated by blanks or commas."""
@@ -76,7 +79,10 @@ class GammaGrid(Section):
 
 
 class GammaInput(Section):
-    """What is known of a γ surface. Any part of it will do; what the rest may be is estimated, with its error."""
+    """What is known of a γ surface, in mJ/m². Any part will do; what the rest may be is estimated, with its error.
+
+    Planes: {111} of fcc, {110} of bcc, and of hcp {10-10} cut between the planes that are far apart.
+    """
 
     isf_mj_m2: float | None = Field(default=None, ge=-_LARGEST_GAMMA_MJ_M2, le=_LARGEST_GAMMA_MJ_M2)
     """Intrinsic stacking fault of fcc {111}."""

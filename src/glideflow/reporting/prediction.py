@@ -116,7 +116,7 @@ def _section(number: int, report: PredictionReport) -> dict[str, Any]:
             (
                 f"({each.fraction[0]:.4f}, {each.fraction[1]:.4f})",
                 f"({each.displacement_angstrom[0]:.3f}, {each.displacement_angstrom[1]:.3f})",
-                f"{each.gamma_mj_m2:.4g} ± {each.deviation_mj_m2:.2g}",
+                f"{each.gamma_mj_m2:.4g} ± {significant(each.deviation_mj_m2, 2)}",
                 significant(10**each.input_spread_log10, 3),
             )
             for each in report.suggestions

@@ -9,9 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from glideflow.reporting.collection import Metal
-from glideflow.reporting.labels import significant
+from glideflow.reporting.labels import MISSING, significant
 from glideflow.reporting.reference import PublishedRange, published_range
-from glideflow.transfer.strengths import EmpiricalStrengths, MetalStrengths, StrengthTable, TransferredStrength
+from glideflow.transfer.strengths import (
+    PROTOCOLS,
+    EmpiricalStrengths,
+    MetalStrengths,
+    StrengthTable,
+    TransferredStrength,
+)
 
 COLUMNS = (
     "metal",
@@ -26,15 +32,18 @@ COLUMNS = (
     "published PT-MLFF",
     "published MLFF",
 )
-_PROTOCOL_COLUMNS = ("reference", "paper", "size_s")
-MISSING = "–"
+_CSV_COLUMNS = (
+    *("element", "structure", "slip_system", "route", "source"),
+    *("potentials", "peierls_mpa", "low_mpa", "high_mpa", "upper_bounds"),
+)
 
 
 def strength_rows(table: StrengthTable) -> list[list[str]]:
     """Cells of every metal, in the order of `COLUMNS`.
 
     Ranges are lowest – highest, with the number of potentials, and of upper bounds among them, in brackets. PT-EAM,
-    PT-MLFF and MLFF are medians over machine-learned potentials, with their range if there are several.
+    PT-MLFF and MLFF are medians over machine-learned potentials, with their range if there are several; ≤ behind MLFF:
+    some of them are upper bounds.
     """
     return [_row(metal) for metal in table.metals]
 
@@ -47,31 +56,36 @@ def strength_markdown(table: StrengthTable) -> str:
 
 
 def strength_csv(table: StrengthTable) -> str:
-    """One line for each machine-learned potential, and one for each metal and protocol of the classical ones."""
+    """One line for each machine-learned potential and route, and one for each metal and protocol of the classical ones.
+
+    ``low_mpa`` and ``high_mpa`` are the smallest and the largest value of several classical potentials, and otherwise
+    one standard error below and above; ``upper_bounds`` counts values that are only bounds.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ("element", "structure", "slip_system", "route", "source", "potentials", "peierls_mpa", "low_mpa", "high_mpa")
-    )
+    writer.writerow(_CSV_COLUMNS)
     for metal in table.metals:
         own = (metal.element, metal.structure, metal.slip_system)
         for each in metal.empirical:
             values = (each.median_mpa, each.lowest_mpa, each.highest_mpa)
-            writer.writerow((*own, f"EAM {each.protocol}", "library", each.potentials, *map(_plain, values)))
+            texts = (*map(_plain, values), each.upper_bounds)
+            writer.writerow((*own, f"EAM {each.protocol}", "library", each.potentials, *texts))
         for found in metal.transferred:
-            for route, value, spread in _routes(found):
-                ends = (value * 10.0**-spread, value * 10.0**spread)
-                writer.writerow((*own, route, found.potential_id, 1, *map(_plain, (value, *ends))))
+            for route, value, low, high in _routes(found):
+                bounds = int(found.is_upper_bound and route == "MLFF")
+                writer.writerow((*own, route, found.potential_id, 1, *map(_plain, (value, low, high)), bounds))
     return stream.getvalue()
 
 
-def _routes(found: TransferredStrength) -> list[tuple[str, float, float]]:
-    routes = [
+def _routes(found: TransferredStrength) -> list[tuple[str, float, float, float]]:
+    """Route, value and one standard error below and above, of those that there are."""
+    by_factor = [
         ("PT-EAM", found.pt_eam_mpa, found.pt_eam_spread_log10),
         (f"PT-MLFF {found.shots} shots", found.pt_mlff_mpa, found.pt_mlff_spread_log10),
-        ("MLFF", found.mlff_mpa, 0.0),
     ]
-    return [route for route in routes if np.isfinite(route[1])]
+    routes = [(name, value, value * 10.0**-spread, value * 10.0**spread) for name, value, spread in by_factor]
+    value, error = found.mlff_mpa, found.mlff_error_mpa
+    return [each for each in (*routes, ("MLFF", value, value - error, value + error)) if np.isfinite(each[1])]
 
 
 def _row(metal: MetalStrengths) -> list[str]:
@@ -79,10 +93,11 @@ def _row(metal: MetalStrengths) -> list[str]:
     transferred, published = metal.transferred, published_range(Metal(metal.element, metal.structure))
     return [
         f"{metal.element} ({metal.structure})",
-        *(_range(by_protocol.get(protocol)) for protocol in _PROTOCOL_COLUMNS),
+        *(_range(by_protocol.get(protocol)) for protocol in PROTOCOLS),
         _median([each.pt_eam_mpa for each in transferred], "no machine-learned potential"),
         _median([each.pt_mlff_mpa for each in transferred], "no shots"),
-        _median([each.mlff_mpa for each in transferred], "not computed"),
+        _median([each.mlff_mpa for each in transferred], "not computed")
+        + (" ≤" if any(each.is_upper_bound for each in transferred) else ""),
         *_published(published),
     ]
 

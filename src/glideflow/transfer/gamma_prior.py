@@ -34,13 +34,11 @@ from glideflow.transfer.features import gamma_scaled
 from glideflow.transfer.periodic import grid_fractions
 
 SHELLS = 60
-"""Stars of plane waves beyond the constant. Half of the library's γ surfaces keep less than 0.3 % of their maximum as
-the largest error at any point."""
+"""Stars of plane waves beyond the constant. Half of the library's γ surfaces keep less than 0.5 % of their maximum as
+the largest error at any point (`tests/transfer/test_gamma_prior.py`)."""
 SHRINKAGE = 0.2
 """Share of the covariance that is taken as if coefficients were independent: with fewer potentials than coefficients
-their sample covariance knows directions in which γ cannot vary. Between 0.02 and 0.3 the error for families left out
-does not depend on it; the larger values keep the stated errors honest when there are many points."""
-_IDEAL_RATIO = {"hcp": 1.633}
+their sample covariance knows directions in which γ cannot vary, and stated errors are too small."""
 _FEWEST_FAMILIES = 8
 _ZERO = 1e-6
 _PATH_POINTS = 181
@@ -120,7 +118,8 @@ class GammaEstimate:
         unit_mj_m2: μ b, the unit of the coefficients.
         mean: (K,) means of the coefficients.
         covariance: (K, K) their covariance.
-        residual_mj_m2: (P,) what the estimate differs by at the given points.
+        residual_mj_m2: what the estimate differs by at the given points, and at the unstable fault if that was given;
+            empty for a surface that counts as known.
         examples: (n, K) coefficients of the surfaces of the prior, changed so that they meet the given values; those
             that had to be changed least come first.
     """
@@ -313,14 +312,14 @@ def _one_of_each(dataset: TransferDataset) -> Sequence[int]:
 
 def _reference(settings: SlipSystemSettings) -> LayeredCrystal:
     """A crystal that stands for all of its structure: in periods, none differs in displacements and symmetry."""
-    perfect = crystal(settings.structure, 1.0, _IDEAL_RATIO.get(settings.structure))
+    perfect = crystal(settings.structure, 1.0)
     return layered_crystal(perfect, slip_system(settings))
 
 
 def _stars(settings: SlipSystemSettings) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Waves, operations and which stars have a sine, in periods."""
     layers = _reference(settings)
-    perfect = crystal(settings.structure, 1.0, _IDEAL_RATIO.get(settings.structure))
+    perfect = crystal(settings.structure, 1.0)
     operations = displacement_symmetry(perfect, layers, settings.cut or "wide")
     wavevectors = star_wavevectors(layers.in_plane_angstrom, operations, SHELLS)
     waves = np.rint(wavevectors * layers.period_angstrom / (2 * np.pi))
@@ -331,11 +330,6 @@ def _stars(settings: SlipSystemSettings) -> tuple[FloatArray, FloatArray, FloatA
 def _waves(fractions: FloatArray, waves: FloatArray, symmetry: FloatArray, with_sine: FloatArray) -> FloatArray:
     cosines, sines = star_functions(fractions, 2 * np.pi * waves, symmetry)
     return np.hstack([cosines, sines[:, with_sine > 0]])
-
-
-def _grid(prior: GammaPrior) -> FloatArray:
-    """(P, 2) displacements in periods that resolve every wave."""
-    return _product(grid_fractions(2 * int(np.abs(prior.waves_per_period).max()) + 1))
 
 
 def _product(fractions: FloatArray) -> FloatArray:

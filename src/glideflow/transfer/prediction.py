@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from glideflow.crystals.lattices import FloatArray
-from glideflow.errors import ConfigurationError
+from glideflow.errors import ConfigurationError, PropertyError
 from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor
 from glideflow.properties.results import ElasticResult
 from glideflow.storage import record
 from glideflow.transfer.assembly import single_sample
 from glideflow.transfer.dataset import OTHER, TransferDataset, target_log10
-from glideflow.transfer.features import scalars
-from glideflow.transfer.gamma_prior import GammaEstimate, GammaPrior
+from glideflow.transfer.features import STRUCTURES, scalars
+from glideflow.transfer.gamma_prior import GammaEstimate, GammaPrior, fault_fractions
 from glideflow.transfer.metrics import LEVELS
 from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.user_inputs import UserCrystal, gamma_result
@@ -33,7 +33,6 @@ EXAMPLES = 12
 """Surfaces that stand for what is not known of γ in a prediction."""
 KNOWN = 3e-3
 """Deviation of γ over its maximum up to which γ counts as known: below what interpolation and models err by."""
-_STRUCTURE_COLUMNS = ("fcc", "bcc", "hcp")
 _CANDIDATES = 12
 _SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
@@ -44,6 +43,7 @@ _INDEPENDENT = 1e-6
 _ELASTIC_STEP = 0.03
 _GRID = 30
 _RESIDUAL_ERRORS = 4.0
+"""Standard errors of the given values by which an estimate may miss one."""
 
 
 @record
@@ -91,14 +91,12 @@ class StrengthModel:
         model: the fitted model.
         prior: what γ surfaces of the structure look like.
         domain: the training samples.
-        semidiscrete: whether it wants the stresses of the semidiscrete models of a sample.
     """
 
     name: str
     model: FittedModel
     prior: GammaPrior
     domain: TrainingDomain
-    semidiscrete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +145,7 @@ class StrengthPrediction:
         element: chemical symbol, empty if not said.
         structure: crystal structure.
         slip_system: slip system, character edge.
+        cut: which spacing between planes was cut, where they differ.
         peierls_mpa: the prediction.
         intervals_mpa: ends of the intervals by nominal level.
         spread_log10: standard deviation of log₁₀ τ, both parts together.
@@ -167,6 +166,7 @@ class StrengthPrediction:
     element: str
     structure: str
     slip_system: str
+    cut: str
     peierls_mpa: float
     intervals_mpa: dict[float, tuple[float, float]]
     spread_log10: float
@@ -202,7 +202,7 @@ class Sensitivity:
 def training_domain(dataset: TransferDataset, floor_mpa: float) -> TrainingDomain:
     """Where the samples of a data set lie."""
     found = scalars(dataset)
-    kept = [index for index, name in enumerate(found.names) if name not in _STRUCTURE_COLUMNS]
+    kept = [index for index, name in enumerate(found.names) if name not in STRUCTURES]
     return TrainingDomain(
         group=dataset.name,
         potential_ids=dataset.potential_ids,
@@ -276,7 +276,16 @@ class _Prober:
         gamma, grid = self._crystal.gamma, _periodic_grid(_GRID)
         if gamma.deviation_mj_m2(grid).max() <= KNOWN * gamma.gamma_mj_m2(grid).max():
             return (gamma.known(),)
-        return tuple(gamma.known(each) for each in gamma.examples[:EXAMPLES])
+        examples = [gamma.known(each) for each in gamma.examples[:EXAMPLES]]
+        return tuple(filter(self._has_barrier, examples)) or (gamma.known(),)
+
+    def _has_barrier(self, gamma: GammaEstimate) -> bool:
+        """Whether there is a dislocation at all: a surface of another metal may be changed beyond that."""
+        try:
+            self._sample(gamma, self._crystal.elastic)
+        except PropertyError:
+            return False
+        return True
 
     @cached_property
     def _answers(self) -> Prediction:
@@ -297,6 +306,7 @@ class _Prober:
             element=crystal.element,
             structure=crystal.definition.structure,
             slip_system=crystal.definition.name,
+            cut=crystal.definition.cut or "wide",
             peierls_mpa=10**value,
             intervals_mpa={level: _interval(value, spread, level) for level in LEVELS},
             spread_log10=spread,
@@ -410,7 +420,6 @@ class _Prober:
             name=crystal.name,
             element=crystal.element,
             source=OTHER,
-            semidiscrete=self._model.semidiscrete,
         )
 
     def _period_angstrom(self) -> FloatArray:
@@ -422,11 +431,19 @@ class _Prober:
             found.append(f"γ is negative: {sample.gamma_mj_m2.min():.4g} mJ/m² at its lowest")
         gamma = self._crystal.gamma
         residual = float(np.abs(gamma.residual_mj_m2).max(initial=0.0))
-        if residual > _RESIDUAL_ERRORS and residual > 0.02 * sample.gamma_mj_m2.max():
+        if residual > _RESIDUAL_ERRORS * self._crystal.error_mj_m2 and residual > 0.02 * sample.gamma_mj_m2.max():
             found.append(
                 f"no γ surface with the symmetry of the plane meets the given values: {residual:.4g} mJ/m² are left; "
-                "look at their displacements, their sign across b included"
+                "look at their displacements"
             )
+        faults = [place for place in fault_fractions(self._crystal.definition) if place is not None]
+        if len(faults) == 2:
+            intrinsic, aligned = gamma.gamma_mj_m2(np.array(faults))
+            if intrinsic > aligned:
+                found.append(
+                    f"the intrinsic fault ({intrinsic:.4g} mJ/m²) is higher than the aligned one ({aligned:.4g} mJ/m²)"
+                    ": displacements across b have the other sign, most likely"
+                )
         if inputs > model:
             found.append("most of the spread comes from γ: `--suggest` says which points to compute")
         if value < np.log10(self._model.domain.floor_mpa) + 1e-9:

@@ -35,13 +35,17 @@ from glideflow.units import EV_PER_A2_TO_MJ_PER_M2
 
 R = TypeVar("R")
 
-GRID_POINTS = 31
-"""Points of the γ grid along each period, the repeated edge included: those of the library."""
+RECORD_POINTS = 31
+"""Points of the γ grid of a record along each period, the repeated edge included: those of the library."""
 _PATH_POINTS = 41
 _CUBIC = ("c11_gpa", "c12_gpa", "c44_gpa")
 _HEXAGONAL = (*_CUBIC, "c13_gpa", "c33_gpa")
 _COMPUTED_ERROR_MJ_M2 = 0.1
 _LARGEST_AREA_ERROR = 0.02
+_LARGEST_ASYMMETRY = 0.02
+_MOST_VALUES = 20_000
+_MOST_CELLS_TOLD_APART = 10
+_LARGEST_MOVE_ANGSTROM = 1e-2
 _LARGEST_TEXT_BYTES = 4 * 2**20
 _OUTCAR_TITLE = "TOTAL ELASTIC MODULI (kBar)"
 _OUTCAR_ROWS = ("XX", "YY", "ZZ", "XY", "YZ", "ZX")
@@ -61,6 +65,7 @@ class UserCrystal:
         gamma: what is known of the γ surface.
         definition: slip system, with the cut.
         given_fractions: (P, 2) displacements in periods at which γ was given.
+        error_mj_m2: largest standard error of the given values.
     """
 
     name: str
@@ -71,6 +76,7 @@ class UserCrystal:
     gamma: GammaEstimate
     definition: SlipSystemSettings
     given_fractions: FloatArray
+    error_mj_m2: float
 
 
 def read_inputs(path: Path) -> StrengthInputs:
@@ -108,6 +114,7 @@ def user_crystal(inputs: StrengthInputs, prior: GammaPrior, folder: Path, name: 
         gamma=estimate(prior, known, _unit_mj_m2(lattice, elastic, definition)),
         definition=definition,
         given_fractions=known.fractions,
+        error_mj_m2=float(known.error_mj_m2.max(initial=known.usf_error_mj_m2)),
     )
 
 
@@ -140,6 +147,7 @@ def computed_crystal(potential: Potential, stages: Sequence[StageRecord], prior:
         gamma=estimate(prior, known, _unit_mj_m2(lattice, elastic, definition)),
         definition=definition,
         given_fractions=known.fractions,
+        error_mj_m2=float(known.error_mj_m2.max(initial=known.usf_error_mj_m2)),
     )
 
 
@@ -148,7 +156,7 @@ def _of_kind(stages: Sequence[StageRecord], kind: type[R]) -> R:
 
 
 def _unit_mj_m2(lattice: LatticeResult, elastic: ElasticResult, definition: SlipSystemSettings) -> float:
-    """μ b, the unit of γ."""
+    """μ b in mJ/m², the unit of γ."""
     layers = layered_crystal(lattice.crystal, slip_system(definition))
     modulus = float(shear_modulus_gpa(framed_stiffness_gpa(elastic, layers.frame.axes)))
     return modulus * layers.burgers_vector_angstrom * GPA_ANGSTROM_TO_MJ_PER_M2
@@ -185,6 +193,7 @@ def elastic_result(inputs: StrengthInputs, folder: Path) -> ElasticResult:
     """
     raw = _raw_tensor(inputs.elastic, inputs.structure, folder)
     tensor = symmetric_tensor(raw, inputs.structure)
+    _refuse_other_axes(raw, tensor, inputs.structure)
     lowest = float(np.linalg.eigvalsh(tensor).min())
     if lowest <= 0:
         raise ConfigurationError(
@@ -215,6 +224,18 @@ def elastic_result(inputs: StrengthInputs, folder: Path) -> ElasticResult:
     )
 
 
+def _refuse_other_axes(raw: FloatArray, tensor: FloatArray, structure: str) -> None:
+    """Averaging over the class of the crystal would hide a tensor in other axes, or in another order."""
+    apart, largest = float(np.abs(raw - tensor).max()), float(np.abs(tensor).max())
+    if not apart <= _LARGEST_ASYMMETRY * largest:
+        axes = "with the axis of the crystal along z" if structure == "hcp" else "in the cubic axes"
+        raise ConfigurationError(
+            f"the elastic tensor is {apart:.4g} GPa from one with the symmetry of {structure}",
+            expected=f"a tensor {axes}, Voigt order xx, yy, zz, yz, xz, xy",
+            next_step="turn it into these axes (VASP writes XX YY ZZ XY YZ ZX), or give single constants",
+        )
+
+
 def gamma_values(
     gamma: GammaInput, definition: SlipSystemSettings, layers: LayeredCrystal, folder: Path
 ) -> GammaValues:
@@ -230,6 +251,12 @@ def gamma_values(
         ConfigurationError: nothing is given, or something that such a plane does not have, or a file is not usable.
     """
     found = [*_faults(gamma, definition), *_points(gamma, layers, folder), *_lines(gamma), *_grid(gamma, folder)]
+    if len(found) > _MOST_VALUES:
+        raise ConfigurationError(
+            f"gamma holds {len(found)} values",
+            expected=f"at most {_MOST_VALUES}; a γ surface of a few hundred different points leaves nothing open",
+            next_step="leave out every second row and column",
+        )
     if not found and gamma.usf_mj_m2 is None:
         raise ConfigurationError(
             "gamma holds no value",
@@ -256,7 +283,7 @@ def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResu
     system = slip_system(crystal.definition)
     layers = layered_crystal(crystal.lattice.crystal, system)
     cut = crystal.definition.cut or "wide"
-    fractions = np.linspace(0, 1, GRID_POINTS)
+    fractions = np.linspace(0, 1, RECORD_POINTS)
     grid = gamma.gamma_mj_m2(np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2))
     path = np.linspace(0, 1, _PATH_POINTS)
     path_mj_m2 = gamma.gamma_mj_m2(path[:, None] * path_end_fractions(crystal.definition))
@@ -271,8 +298,8 @@ def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResu
         period_angstrom=layers.period_angstrom,
         x_angstrom=fractions * layers.period_angstrom[0],
         y_angstrom=fractions * layers.period_angstrom[1],
-        gamma_mj_m2=grid.reshape(GRID_POINTS, GRID_POINTS),
-        opening_angstrom=np.full((GRID_POINTS, GRID_POINTS), np.nan),
+        gamma_mj_m2=grid.reshape(RECORD_POINTS, RECORD_POINTS),
+        opening_angstrom=np.full((RECORD_POINTS, RECORD_POINTS), np.nan),
         gamma_isf_mj_m2=isf,
         gamma_usf_mj_m2=float(path_mj_m2.max()),
         gamma_asf_mj_m2=asf,
@@ -288,7 +315,7 @@ def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResu
         fourier_residual_low_mj_m2=0.0,
         symmetry_error_mj_m2=0.0,
         residual_force_ev_per_angstrom=np.nan,
-        unique_points=len(gamma.residual_mj_m2),
+        unique_points=len(crystal.given_fractions),
         flags=("estimated from points",),
     )
 
@@ -334,7 +361,10 @@ def _outcar_tensor(path: Path) -> FloatArray:
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             lines = [line for line in stream if _is_modulus(line) or _OUTCAR_TITLE in line]
-        start = max(number for number, line in enumerate(lines) if _OUTCAR_TITLE in line)
+        titles = [number for number, line in enumerate(lines) if _OUTCAR_TITLE in line]
+        if not titles:
+            raise ValueError(f"{_OUTCAR_TITLE} is not in it")
+        start = titles[-1]
         kbar = np.array([[float(word) for word in line.split()[1:]] for line in lines[start + 1 : start + 7]])
         if kbar.shape != (6, 6):
             raise ValueError(f"{len(kbar)} complete rows")
@@ -373,6 +403,12 @@ def _faults(gamma: GammaInput, definition: SlipSystemSettings) -> Iterator[_Valu
 
 
 def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator[_Value]:
+    if gamma.reference_output is not None and not any(point.output for point in gamma.points):
+        raise ConfigurationError(
+            "gamma.reference_output is given, but no point has an output",
+            expected="points with outputs, of which γ is the difference to it",
+            next_step="add them, or take it out",
+        )
     reference = _Outputs(gamma, layers, folder) if any(point.output for point in gamma.points) else None
     for number, point in enumerate(gamma.points):
         where = f"gamma.points[{number}]"
@@ -415,10 +451,24 @@ def _grid(gamma: GammaInput, folder: Path) -> Iterator[_Value]:
     if gamma.grid is None:
         return
     values = _grid_values(gamma.grid, folder)
+    _refuse_wrong_edges(values, gamma.grid, gamma.error_mj_m2)
     rows, columns = (count - gamma.grid.repeats_edges for count in values.shape)
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             yield (i / rows, j / columns), float(value), gamma.error_mj_m2
+
+
+def _refuse_wrong_edges(values: FloatArray, grid: GammaGrid, error_mj_m2: float) -> None:
+    """A grid whose edges are taken for what they are not would be stretched by one step, unnoticed."""
+    allowed = max(4 * error_mj_m2, 0.01 * float(np.abs(values).max()))
+    apart = max(np.abs(values[-1] - values[0]).max(), np.abs(values[:, -1] - values[:, 0]).max())
+    if (apart <= allowed) != grid.repeats_edges:
+        raise ConfigurationError(
+            f"gamma.grid.repeats_edges is {str(grid.repeats_edges).lower()}, and the last row and column differ from "
+            f"the first ones by {apart:.4g} mJ/m² at most",
+            expected="equal edges if they are repeated, different ones if not",
+            next_step=f"correct the values, or set repeats_edges: {str(not grid.repeats_edges).lower()}",
+        )
 
 
 def _grid_values(grid: GammaGrid, folder: Path) -> FloatArray:
@@ -443,7 +493,10 @@ def _grid_values(grid: GammaGrid, folder: Path) -> FloatArray:
 def _rows(path: Path) -> list[list[float]]:
     try:
         with path.open("rb") as stream:
-            text = stream.read(_LARGEST_TEXT_BYTES).decode("utf-8")
+            content = stream.read(_LARGEST_TEXT_BYTES + 1)
+        if len(content) > _LARGEST_TEXT_BYTES:
+            raise ValueError(f"more than {_LARGEST_TEXT_BYTES} bytes")
+        text = content.decode("utf-8")
         lines = (line.split("#")[0].replace(",", " ").split() for line in text.splitlines())
         return [[float(word) for word in words] for words in lines if words]
     except (OSError, ValueError) as error:
@@ -477,6 +530,12 @@ class _Outputs:
                 expected="the same atoms in both",
                 next_step="correct gamma.reference_output, or the point",
             )
+        if np.abs(np.asarray(atoms.cell[:2]) - np.asarray(self._perfect.cell[:2])).max() > _LARGEST_MOVE_ANGSTROM:
+            raise ConfigurationError(
+                f"the first two cell vectors of {path} are not those of the cell without a fault",
+                expected="the same plane in both; only the third vector may be tilted",
+                next_step="correct gamma.reference_output, or the point",
+            )
         difference_ev = atoms.get_potential_energy() - self._perfect.get_potential_energy()
         return float(difference_ev / (self._faults * self._area_angstrom2) * EV_PER_A2_TO_MJ_PER_M2)
 
@@ -501,7 +560,7 @@ def _area(atoms: Any, layers: LayeredCrystal, path: Path) -> float:  # noqa: ANN
     """Area of the first two vectors of a cell, which has to be a multiple of that of the slip plane's cell."""
     area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
     cells = area / abs(float(np.linalg.det(layers.in_plane_angstrom)))
-    if cells < 0.5 or abs(cells - round(cells)) > _LARGEST_AREA_ERROR * cells:
+    if cells < 0.5 or abs(cells - round(cells)) > _LARGEST_AREA_ERROR * min(cells, _MOST_CELLS_TOLD_APART):
         raise ConfigurationError(
             f"the first two vectors of the cell in {path} span {cells:.3f} cells of the slip plane",
             expected="a whole number: the fault lies in the plane of the first two cell vectors",
