@@ -413,12 +413,7 @@ def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator
     for number, point in enumerate(gamma.points):
         where = f"gamma.points[{number}]"
         fraction = _fraction(point, layers, where)
-        if (point.gamma_mj_m2 is None) == (point.output is None):
-            raise ConfigurationError(
-                f"{where} has {'neither' if point.output is None else 'both'} gamma_mj_m2 and output",
-                expected="one of them",
-                next_step="correct the point",
-            )
+        _refuse_not_one(where, gamma_mj_m2=point.gamma_mj_m2, output=point.output)
         if point.gamma_mj_m2 is not None:
             value = point.gamma_mj_m2
         else:
@@ -428,13 +423,19 @@ def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator
         yield fraction, value, point.error_mj_m2 or gamma.error_mj_m2
 
 
-def _fraction(point: GammaPoint, layers: LayeredCrystal, where: str) -> tuple[float, float]:
-    if (point.fraction is None) == (point.displacement_angstrom is None):
+def _refuse_not_one(where: str, **ways: object) -> None:
+    """Of several ways to say the same, exactly one has to be used."""
+    used = sum(value is not None for value in ways.values())
+    if used != 1:
         raise ConfigurationError(
-            f"{where} has {'neither' if point.fraction is None else 'both'} fraction and displacement_angstrom",
-            expected="one of them, along the Burgers vector and across it",
-            next_step="correct the point",
+            f"{where} has {'both' if used else 'neither'} {' and '.join(ways)}",
+            expected="one of them",
+            next_step="correct it; `glideflow predict --example fcc` prints an example",
         )
+
+
+def _fraction(point: GammaPoint, layers: LayeredCrystal, where: str) -> tuple[float, float]:
+    _refuse_not_one(where, fraction=point.fraction, displacement_angstrom=point.displacement_angstrom)
     if point.fraction is not None:
         return point.fraction
     x, y = np.array(point.displacement_angstrom) / layers.period_angstrom
@@ -472,12 +473,7 @@ def _refuse_wrong_edges(values: FloatArray, grid: GammaGrid, error_mj_m2: float)
 
 
 def _grid_values(grid: GammaGrid, folder: Path) -> FloatArray:
-    if (grid.gamma_mj_m2 is None) == (grid.file is None):
-        raise ConfigurationError(
-            f"gamma.grid has {'neither' if grid.file is None else 'both'} gamma_mj_m2 and file",
-            expected="one of them",
-            next_step="correct it",
-        )
+    _refuse_not_one("gamma.grid", gamma_mj_m2=grid.gamma_mj_m2, file=grid.file)
     where = "gamma.grid.gamma_mj_m2" if grid.file is None else str(folder / grid.file)
     rows = [list(row) for row in grid.gamma_mj_m2 or ()] if grid.file is None else _rows(folder / grid.file)
     lengths = {len(row) for row in rows}
