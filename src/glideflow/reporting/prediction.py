@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -17,6 +17,9 @@ from glideflow.reporting.labels import significant
 from glideflow.reporting.templating import environment, template_text
 from glideflow.transfer.prediction import Sensitivity, StrengthPrediction, Suggestion
 from glideflow.transfer.user_inputs import UserCrystal
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _LEVELS = (0.68, 0.9)
 
@@ -70,31 +73,8 @@ def prediction_page(reports: Sequence[PredictionReport]) -> str:
 
 
 def _section(number: int, report: PredictionReport) -> dict[str, Any]:
-    shown, crystal = report.prediction, report.crystal
-    gamma, given = crystal.gamma, crystal.given_fractions
-    parts = [
-        (
-            "gamma",
-            "γ as far as it is known, the most likely surface.",
-            known_gamma(gamma, given, report.suggestions, deviation=False),
-        ),
-        (
-            "deviation",
-            "How well γ is known: its standard deviation.",
-            known_gamma(gamma, given, report.suggestions, deviation=True),
-        ),
-        (
-            "sensitivity",
-            "What γ does: change of the predicted stress for a bump of one percent of its maximum, with a width of a "
-            "tenth of the period and all images by symmetry.",
-            gamma_sensitivity(report.sensitivity),
-        ),
-        (
-            "elastic",
-            "What elastic constants do at fixed γ, by central differences of 3 %.",
-            elastic_sensitivity(report.sensitivity),
-        ),
-    ]
+    shown = report.prediction
+    spreads = (shown.spread_log10, shown.model_spread_log10, shown.input_spread_log10)
     return {
         "id": f"crystal-{number}",
         "prediction": shown,
@@ -104,24 +84,44 @@ def _section(number: int, report: PredictionReport) -> dict[str, Any]:
             for level, (low, high) in shown.intervals_mpa.items()
             if level in _LEVELS
         ],
-        "factors": [
-            significant(10**spread, 3)
-            for spread in (shown.spread_log10, shown.model_spread_log10, shown.input_spread_log10)
-        ],
+        "factors": [significant(10**spread, 3) for spread in spreads],
         "neighbours": [
             (each.potential_id, each.element, significant(each.peierls_mpa, 3), significant(each.distance, 2))
             for each in shown.neighbours
         ],
-        "suggestions": [
-            (
-                f"({each.fraction[0]:.4f}, {each.fraction[1]:.4f})",
-                f"({each.displacement_angstrom[0]:.3f}, {each.displacement_angstrom[1]:.3f})",
-                f"{each.gamma_mj_m2:.4g} ± {significant(each.deviation_mj_m2, 2)}",
-                significant(10**each.input_spread_log10, 3),
-            )
-            for each in report.suggestions
-        ],
+        "suggestions": [_suggestion_row(each) for each in report.suggestions],
         "plots": [
-            {"id": f"{kind}-{number}", "caption": words, "figure": figure_json(made)} for kind, words, made in parts
+            {"id": f"{kind}-{number}", "caption": words, "figure": figure_json(made)}
+            for kind, words, made in _figures(report)
         ],
     }
+
+
+def _suggestion_row(each: Suggestion) -> tuple[str, ...]:
+    return (
+        f"({each.fraction[0]:.4f}, {each.fraction[1]:.4f})",
+        f"({each.displacement_angstrom[0]:.3f}, {each.displacement_angstrom[1]:.3f})",
+        f"{each.gamma_mj_m2:.4g} ± {significant(each.deviation_mj_m2, 2)}",
+        significant(10**each.input_spread_log10, 3),
+    )
+
+
+def _figures(report: PredictionReport) -> Iterator[tuple[str, str, go.Figure]]:
+    """Name, caption and figure of every picture."""
+    gamma, given, suggested = report.crystal.gamma, report.crystal.given_fractions, report.suggestions
+    found = report.sensitivity
+    known = known_gamma(gamma, given, suggested, deviation=False)
+    yield "gamma", "γ as far as it is known, the most likely surface.", known
+    deviation = known_gamma(gamma, given, suggested, deviation=True)
+    yield "deviation", "How well γ is known: its standard deviation.", deviation
+    yield (
+        "sensitivity",
+        "What γ does: change of the predicted stress for a bump of one percent of its maximum, with a width of a tenth "
+        "of the period and all images by symmetry.",
+        gamma_sensitivity(found),
+    )
+    yield (
+        "elastic",
+        "What elastic constants do at fixed γ, by central differences of 3 %.",
+        elastic_sensitivity(found),
+    )
