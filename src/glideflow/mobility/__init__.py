@@ -1,0 +1,1 @@
+"""Mobility of dislocations: cells with moving lines, and the elastic stress on them."""
