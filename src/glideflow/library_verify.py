@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from glideflow.config.potentials import PotentialsSettings
     from glideflow.config.slip_systems import SlipSystemSettings
     from glideflow.potentials.record import Potential
+    from glideflow.stages import StageRequest
 
 AGREES = "agrees"
 DIFFERS = "differs"
@@ -96,7 +98,11 @@ def draw_sample(
 
 
 def verify(
-    library: Library, sample: Sample, properties: Collection[Property] = DEFAULT_PROPERTIES, progress: Progress = silent
+    library: Library,
+    sample: Sample,
+    properties: Collection[Property] = DEFAULT_PROPERTIES,
+    progress: Progress = silent,
+    work: Path | None = None,
 ) -> Iterator[Check]:
     """Compute the records of a sample again, with the settings that are stated in them, and compare.
 
@@ -108,15 +114,17 @@ def verify(
         sample: what is computed again.
         properties: properties that are compared; what they need is computed too.
         progress: called with each step.
+        work: folder that keeps what is computed, and from which an interrupted verification by the same code goes on.
 
     Yields:
         A check per record, as they are made.
     """
+    kept = None if work is None else _folder_of_this_code(work)
     for entry, potential in sample.entries:
-        fresh: dict[str, StageRecord] = {}
+        fresh = _Fresh(potential, None if kept is None else kept / potential.id, _labelled(progress, potential.id))
         for stage in entry.stages:
             if stage.property in properties or _needed(stage.property, properties):
-                check = _check(library, stage, potential, fresh, progress)
+                check = _check(library, stage, potential, fresh)
                 if stage.property in properties:
                     yield check
 
@@ -148,10 +156,51 @@ def _needed(name: str, properties: Collection[Property]) -> bool:
     return any(name in PROPERTIES[wanted].needs for wanted in properties)
 
 
-def _check(
-    library: Library, stage: StageRecord, potential: Potential, fresh: dict[str, StageRecord], progress: Progress
-) -> Check:
-    from glideflow.stages import StageRequest, run_stage
+class _Fresh:
+    """Records of one potential that were computed again, kept in a folder if there is one."""
+
+    def __init__(self, potential: Potential, folder: Path | None, progress: Progress) -> None:
+        self._potential = potential
+        self.folder = folder
+        self._progress = progress
+        self._records: dict[str, StageRecord] = {}
+
+    def upstream(self, need: Property, stage: StageRecord) -> StageRecord | None:
+        """The fresh record that a property reads: of the same slip system and character, where it has one."""
+        labels = {"slip_system": stage.slip_system, "character": stage.character}
+        parts = (labels[label] for label in PROPERTIES[need].labels)
+        return self._records.get(".".join([need, *parts]))
+
+    def computed(self, request: StageRequest, name: str) -> StageRecord:
+        """The record of a request, read if an earlier call has left it."""
+        from glideflow.stages import run_stage
+        from glideflow.storage import read_record, write_record
+
+        kept = None if self.folder is None else self.folder / f"{name}.{_digest_of(request)}.h5"
+        if kept is not None and kept.is_file():
+            self._records[name] = read_record(kept, StageRecord)
+            return self._records[name]
+        record = self._records[name] = run_stage(request, self._progress)
+        if kept is not None:
+            write_record(kept, record)
+        return record
+
+
+def _folder_of_this_code(work: Path) -> Path:
+    """Records that other code has computed verify nothing."""
+    from glideflow.code_digest import code_digest
+
+    return work / f"verify-{code_digest('glideflow.stages')[:16]}"
+
+
+def _digest_of(request: StageRequest) -> str:
+    """Digest of what a record depends on beside the code and what is computed from the same files."""
+    decisive = (request.settings.model_dump_json(), request.potential.content_sha256, str(request.slip_system))
+    return hashlib.sha256("\n".join(decisive).encode()).hexdigest()[:16]
+
+
+def _check(library: Library, stage: StageRecord, potential: Potential, fresh: _Fresh) -> Check:
+    from glideflow.stages import StageRequest
 
     def check(outcome: str, **parts: object) -> Check:
         return Check(potential=potential.id, record=stage.record_name, outcome=outcome, **parts)  # type: ignore[arg-type]
@@ -161,7 +210,7 @@ def _check(
         settings = _settings_of(library, stage)
     except ConfigurationError as error:
         return check(NOT_COMPUTED, reason=error.found)
-    needs = [_upstream(fresh, need, stage) for need in PROPERTIES[name].needs]
+    needs = [fresh.upstream(need, stage) for need in PROPERTIES[name].needs]
     if None in needs:
         return check(NOT_COMPUTED, reason="a property that it needs is not in the library")
     system = _slip_system(settings, stage)
@@ -174,9 +223,9 @@ def _check(
         upstream=tuple(need for need in needs if need is not None),
         slip_system=system,
         character=stage.character,
+        work=fresh.folder,
     )
-    fresh[stage.record_name] = run_stage(request, _labelled(progress, potential.id))
-    differences = compare_records(stage, fresh[stage.record_name])
+    differences = compare_records(stage, fresh.computed(request, stage.record_name))
     return check(DIFFERS if differences else AGREES, differences=differences)
 
 
@@ -193,13 +242,6 @@ def _settings_of(library: Library, stage: StageRecord) -> RunSettings:
 
 def _slip_system(settings: RunSettings, stage: StageRecord) -> SlipSystemSettings | None:
     return next((system for system in settings.slip_systems if system.name == stage.slip_system), None)
-
-
-def _upstream(fresh: dict[str, StageRecord], need: Property, stage: StageRecord) -> StageRecord | None:
-    """The fresh record that a property reads: of the same slip system and character, where it has one."""
-    labels = {"slip_system": stage.slip_system, "character": stage.character}
-    parts = (labels[label] for label in PROPERTIES[need].labels)
-    return fresh.get(".".join([need, *parts]))
 
 
 def _labelled(progress: Progress, potential: str) -> Callable[[str, float, float], None]:

@@ -10,11 +10,14 @@ from glideflow.config.potentials import PotentialsSettings
 from glideflow.errors import ConfigurationError
 from glideflow.library_verify import draw_sample, verify
 from glideflow.property_specs import Property
+from glideflow.stages import run_stage
 
 if TYPE_CHECKING:
     from conftest import Records
     from glideflow.library_verify import Check
-    from glideflow.records import Library
+    from glideflow.progress import Progress
+    from glideflow.records import Library, StageRecord
+    from glideflow.stages import StageRequest
 
 ALUMINIUM = "Al_2008Mendelev_Al_eam-fs"
 SOURCES = PotentialsSettings()
@@ -39,6 +42,29 @@ def test_a_peierls_stress_agrees_within_its_error(records: Records) -> None:
     """Computed again in the cell and with the bracket of the record, which are not those of the configuration."""
     checks = checks_of(records.library(records.entry()), "peierls_stress")
     assert [(name, check.outcome) for name, check in checks.items()] == [("peierls_stress.fcc_111.edge", "agrees")]
+
+
+def test_an_interrupted_verification_goes_on(records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = records.library(records.entry())
+    sample = draw_sample(library, SOURCES, Path.cwd(), count=1, seed=0)
+    first = next(iter(verify(library, sample, CHEAP, work=tmp_path)))
+
+    computed: list[str] = []
+
+    def counted(request: StageRequest, progress: Progress) -> StageRecord:
+        computed.append(request.name)
+        return run_stage(request, progress)
+
+    monkeypatch.setattr("glideflow.stages.run_stage", counted)
+    checks = list(verify(library, sample, CHEAP, work=tmp_path))
+    assert (first.record, first.outcome) == ("lattice", "agrees")
+    assert computed == ["elastic"]
+    assert checks[0] == first
+    assert [check.outcome for check in checks] == ["agrees", "agrees"]
+
+    monkeypatch.setattr("glideflow.code_digest.code_digest", lambda *modules: "code that has changed")
+    assert [check.outcome for check in verify(library, sample, CHEAP[:1], work=tmp_path)] == ["agrees"]
+    assert computed == ["elastic", "lattice"]
 
 
 def test_a_wrong_number_is_found(records: Records) -> None:

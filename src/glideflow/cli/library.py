@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glideflow.cli.options import ConfigOption, JsonOption
+from glideflow.cli.options import ConfigOption, JsonOption, WorkOption
 from glideflow.errors import ConfigurationError
 from glideflow.runs.commands import workflow_command
 from glideflow.text import printable
@@ -299,6 +299,7 @@ def verify(
     ] = None,
     library: LibraryOption = None,
     config: ConfigOption = None,
+    work: WorkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute random potentials of a library again, from their files, and compare.
@@ -319,7 +320,7 @@ def verify(
     sources = load_settings(config).potentials
     drawn = draw_sample(content, sources, Path.cwd(), count=sample, seed=seed, ids=potential or ())
     with progress_display() as progress:
-        checks = list(verify_sample(content, drawn, wanted, progress))
+        checks = list(verify_sample(content, drawn, wanted, progress, work))
     _print_checks(checks, drawn, as_json)
     if not checks or any(check.outcome != AGREES for check in checks):
         raise typer.Exit(DIFFERENT)
