@@ -119,5 +119,5 @@ class DislocationCell:
 
         symbols = [self.element] * len(self.positions_angstrom)
         atoms = Atoms(symbols, positions=self.positions_angstrom, cell=self.cell_angstrom, pbc=True)
-        atoms.wrap(eps=0.0)
+        atoms.wrap(eps=0.0)  # type: ignore[no-untyped-call]
         return atoms
