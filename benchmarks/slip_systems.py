@@ -2,8 +2,10 @@
 
     python benchmarks/slip_systems.py               # all rows, some minutes
     python benchmarks/slip_systems.py Fe screw      # rows with all of these words
+    python benchmarks/slip_systems.py --continuum   # the Peierls-Nabarro models of docs/peierls_nabarro.md instead
 
-Each row is one `glideflow peierls --config config/slip_systems.yaml ... --json`.
+Each row is one `glideflow peierls --config config/slip_systems.yaml ... --json`, or `glideflow peierls-nabarro` with
+the γ that is named.
 """
 
 from __future__ import annotations
@@ -39,10 +41,20 @@ ROWS: Final = (
 )
 
 
-def computed(potential: str, system: str, character: str) -> dict[str, Any]:
-    """What the command prints for one dislocation."""
-    command = [sys.executable, "-m", "glideflow", "peierls", "--config", str(CONFIGURATION), "--potential", potential]
+def computed(name: str, potential: str, system: str, character: str, *changes: str) -> dict[str, Any]:
+    """What a command prints for one dislocation."""
+    command = [
+        sys.executable,
+        "-m",
+        "glideflow",
+        name,
+        "--config",
+        str(CONFIGURATION),
+        "--potential",
+        potential,
+    ]
     command += ["--slip-system", system, "--character", character, "--json"]
+    command += [word for change in changes for word in ("--set", change)]
     finished = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
     answer: dict[str, Any] = json.loads(finished.stdout)
     if answer["status"] != "ok":
@@ -69,14 +81,34 @@ def core(record: dict[str, Any]) -> str:
     return ", ".join([shape, *changes])
 
 
+def atomistic(row: tuple[str, str, str]) -> str:
+    """A row of the atomistic table."""
+    record = computed("peierls", *row)
+    return f"| {' | '.join(row)} | {stress(record)} | {record['atoms']} | {core(record)} |"
+
+
+def continuum(row: tuple[str, str, str]) -> str:
+    """A row of the table of continuum models, with the computed points of γ and with the smooth fit."""
+    values, spacing = [], 0.0
+    for gamma in ("grid", "fourier"):
+        record = computed("peierls-nabarro", *row, f"peierls_nabarro.gamma={gamma}")
+        models = {model["model"]: model["peierls_mpa"] for model in record["models"]}
+        values += ["–" if models[kind] is None else f"{models[kind]:.3g}" for kind in ("surface", "gradient")]
+        spacing = record["node_spacing_angstrom"] / record["burgers_vector_angstrom"]
+    return f"| {' | '.join(row)} | {spacing:.3f} b | {' | '.join(values)} |"
+
+
 def main() -> None:
     """Print the table."""
-    print("| potential | slip system | character | Peierls stress | atoms | core |")
-    print("|---|---|---|---|---|---|")
+    words = [word for word in sys.argv[1:] if word != "--continuum"]
+    made, columns = atomistic, "Peierls stress | atoms | core"
+    if "--continuum" in sys.argv:
+        made, columns = continuum, "h | surface, points | gradient, points | surface, fit | gradient, fit"
+    print(f"| potential | slip system | character | {columns} |")
+    print("|" + "---|" * (4 + columns.count("|")))
     for row in ROWS:
-        if all(any(word in cell for cell in row) for word in sys.argv[1:]):
-            record = computed(*row)
-            print(f"| {' | '.join(row)} | {stress(record)} | {record['atoms']} | {core(record)} |", flush=True)
+        if all(any(word in cell for cell in row) for word in words):
+            print(made(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """kill -9 at random instants: of the engine, of a command, of a whole run. What is computed then is the same.
 
-Instants are drawn from seeds, so that a trial can be repeated; what they hit depends on the machine's load.
+Instants are drawn from seeds, so that a trial can be repeated, and are points in processor time, which a loaded machine
+does not stretch: they fall into the work, however long it takes.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psutil
 import pytest
@@ -26,6 +27,8 @@ from glideflow.storage import read_record
 
 if TYPE_CHECKING:
     from conftest import Desk, Hold
+
+Victims = Callable[[int], list[psutil.Process]]
 
 COMMANDS = ("gamma", "peierls")
 COPIED = ("Snakefile", "workflow", "profiles", "config", "envs", "src")
@@ -59,19 +62,47 @@ def fresh(finished: Desk, folder: Path) -> Desk:
     return replace(finished, folder=folder)
 
 
-def kill_after(process: subprocess.Popen[str], seconds: float, victims: Callable[[int], list[psutil.Process]]) -> None:
-    """Kill the victims among a process and those below it, at an instant or as soon as there are some after it."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
+def used_s(processes: Iterable[psutil.Process]) -> float:
+    """Processor time of processes that run, and of those below them that have ended, in seconds."""
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def whole(pid: int) -> list[psutil.Process]:
+    """A process and all below it."""
+    return [*itself(pid), *children(pid)]
+
+
+def used_in_all_s(process: subprocess.Popen[str], watched: Victims) -> float:
+    """Processor time of a process and those below it, or of some of them, until it ends."""
+    used = 0.0
     while process.poll() is None:
-        found = victims(process.pid)
+        with suppress(psutil.NoSuchProcess):
+            used = max(used, used_s(watched(process.pid)))
+        time.sleep(0.005)
+    return used
+
+
+def kill_after(process: subprocess.Popen[str], instant_s: float, watched: Victims, victims: Victims) -> None:
+    """Kill the victims among a process and those below it, as soon as there are some after an instant.
+
+    The instant is the processor time of those that are watched.
+    """
+    while process.poll() is None:
+        found = []
+        with suppress(psutil.NoSuchProcess):
+            found = victims(process.pid) if used_s(watched(process.pid)) >= instant_s else []
         for victim in found:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
                 KILLS.append(victim.pid)
         if found:
             return
-        time.sleep(0.01)
+        time.sleep(0.005)
 
 
 def itself(pid: int) -> list[psutil.Process]:
@@ -79,17 +110,16 @@ def itself(pid: int) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="session")
-def durations(finished: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    """How long the engine of each command runs when nothing happens, in seconds."""
-    known = {}
-    for command in COMMANDS:
-        desk = fresh(finished, tmp_path_factory.mktemp("timed") / command)
-        process = desk.start(*desk.step(command))
-        while process.poll() is None and not engines(process.pid):
-            time.sleep(0.01)
-        started_s = time.monotonic()
-        process.communicate(timeout=LONG_S)
-        known[command] = time.monotonic() - started_s
+def durations(finished: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
+    """Processor time of the engine of each command, and of the whole command, when nothing happens, in seconds."""
+    known: dict[str, dict[str, float]] = {}
+    for name, watched in (("engine", engines), ("whole", whole)):
+        known[name] = {}
+        for command in COMMANDS:
+            desk = fresh(finished, tmp_path_factory.mktemp("timed") / command)
+            process = desk.start(*desk.step(command))
+            known[name][command] = used_in_all_s(process, watched)
+            process.communicate(timeout=LONG_S)
     return known
 
 
@@ -106,12 +136,10 @@ def the_same(desk: Desk, finished: Desk, command: str) -> bool:
 
 
 def trial_with_engine(finished: Desk, folder: Path, command: str, seconds: float) -> None:
-    """Kill the engine once, some time after it has started: the command goes on by itself."""
+    """Kill the engine once, after some of its work: the command goes on by itself."""
     desk = fresh(finished, folder)
     process = desk.start(*desk.step(command))
-    while process.poll() is None and not engines(process.pid):
-        time.sleep(0.01)
-    kill_after(process, seconds, engines)
+    kill_after(process, seconds, engines, engines)
     _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, said
     assert the_same(desk, finished, command)
@@ -122,7 +150,7 @@ def trial_with_command(finished: Desk, folder: Path, command: str, seconds: list
     desk = fresh(finished, folder)
     for instant in seconds:
         process = desk.start(*desk.step(command))
-        kill_after(process, instant, itself)
+        kill_after(process, instant, whole, itself)
         process.communicate(timeout=LONG_S)
     desk.run(*desk.step(command))
     assert the_same(desk, finished, command)
@@ -169,22 +197,22 @@ def kill_engine(process: subprocess.Popen[str], hold: Hold, other_than: int = 0)
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(20))
 def test_engine_killed_at_a_random_instant(
-    finished: Desk, durations: dict[str, float], tmp_path: Path, seed: int
+    finished: Desk, durations: dict[str, dict[str, float]], tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
     command = COMMANDS[seed % 2]
-    trial_with_engine(finished, tmp_path / "desk", command, chance.uniform(0.0, durations[command]))
+    trial_with_engine(finished, tmp_path / "desk", command, chance.uniform(0.0, durations["engine"][command]))
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(20, 40))
 def test_command_killed_at_random_instants(
-    finished: Desk, durations: dict[str, float], tmp_path: Path, seed: int
+    finished: Desk, durations: dict[str, dict[str, float]], tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
     command = COMMANDS[seed % 2]
-    # The command starts before its engine and ends after it.
-    instants = [chance.uniform(0.0, 1.5 * durations[command]) for _ in range(2)]
+    # What the first kill has left makes the second run shorter.
+    instants = [chance.uniform(0.0, durations["whole"][command]) for _ in range(2)]
     trial_with_command(finished, tmp_path / "desk", command, instants)
 
 
@@ -201,12 +229,12 @@ def new_project(repository: Path, root: Path, configuration: str) -> Path:
     return root
 
 
-def start_workflow(root: Path) -> subprocess.Popen[str]:
+def start_workflow(root: Path, output: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "run.yaml", "--", TARGET],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
     )
@@ -227,13 +255,14 @@ def finish_workflow(root: Path) -> dict[str, bytes]:
 def uninterrupted(
     repository: Path, finished: Desk, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, bytes], float]:
-    """Results of a whole run, and how long it takes in seconds."""
+    """Results of a whole run, and the processor time that it takes in seconds."""
     root = new_project(repository, tmp_path_factory.mktemp("uninterrupted") / "project", finished.configuration)
-    started_s = time.monotonic()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        used = used_in_all_s(start_workflow(root, nowhere), whole)
     results = finish_workflow(root)
     assert TARGET in results
     assert len(results) == 7
-    return results, time.monotonic() - started_s
+    return results, used
 
 
 def commands(pid: int) -> list[psutil.Process]:
@@ -247,7 +276,7 @@ def commands(pid: int) -> list[psutil.Process]:
     return found[:1]
 
 
-VICTIMS: dict[str, Callable[[int], list[psutil.Process]]] = {"controller": itself, "job": commands, "engine": engines}
+VICTIMS: dict[str, Victims] = {"controller": itself, "job": commands, "engine": engines}
 
 
 @pytest.mark.faults
@@ -266,7 +295,7 @@ def test_run_killed_at_a_random_instant(
     expected, duration_s = uninterrupted
     root = new_project(repository, tmp_path / "project", finished.configuration)
     process = start_workflow(root)
-    kill_after(process, random.Random(seed).uniform(0.0, duration_s), VICTIMS[victim])
+    kill_after(process, random.Random(seed).uniform(0.0, duration_s), whole, VICTIMS[victim])
     if victim == "controller":
         process.wait()
         process.stdout.close()  # orphans hold the other end
