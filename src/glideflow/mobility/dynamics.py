@@ -26,7 +26,14 @@ from glideflow.exclusive import Holder, alone
 from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
 from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
 from glideflow.mobility.cells import DislocationCell
-from glideflow.mobility.extraction import extract_lines, followed, in_order, refuse_without_ovito, resampled
+from glideflow.mobility.extraction import (
+    extract_lines,
+    followed,
+    in_order,
+    refuse_non_finite,
+    refuse_without_ovito,
+    resampled,
+)
 from glideflow.mobility.molecular_dynamics import DynamicsSession, Snapshot, UnstableError
 from glideflow.mobility.outcomes import Judgement, judge, judge_motion
 from glideflow.mobility.trajectory import (
@@ -125,6 +132,7 @@ def run_trajectory(request: TrajectoryRequest, progress: Progress = silent) -> T
 
     Raises:
         ConfigurationError: the request cannot be met.
+        NonFiniteError: the cell has atoms that are nowhere.
         DependencyError: OVITO is not installed.
         TerminatedError: the child was ended from outside by SIGTERM.
         StorageError: the folder of checkpoints or the output cannot be written.
@@ -450,6 +458,7 @@ def _waiting(progress: Progress) -> Callable[[Holder], None]:
 
 
 def _refuse_impossible(request: TrajectoryRequest) -> None:
+    refuse_non_finite(request.cell.positions_angstrom, request.cell.cell_angstrom)
     if request.potential.engine != "lammps" or request.potential.element != request.cell.element:
         raise ConfigurationError(
             f"potential {request.potential.id} is for {request.potential.element} in {request.potential.engine}, "

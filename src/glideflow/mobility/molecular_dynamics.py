@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -39,7 +39,8 @@ _DRIFT_STEPS = 100
 _COMPONENTS = (("x", 0, 0), ("y", 1, 1), ("z", 2, 2), ("xy", 0, 1), ("xz", 0, 2), ("yz", 1, 2))
 _PRESSURES = ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")
 _UNSTABLE = re.compile(
-    r"Lost atoms|Non-numeric|simulation unstable|Out of range atoms|Too many neighbor bins|box bounds|tilted too far"
+    "Lost atoms|Non-numeric|simulation unstable|Out of range atoms|Too many neighbor bins|box bounds"
+    "|far from equilibrium"
 )
 _MODULE = __name__
 
@@ -172,7 +173,8 @@ class DynamicsSession(LammpsSession):
 
     def snapshot(self) -> Snapshot:
         """Atoms and box as they are now."""
-        origin, cell, temperature, pressures, step = self._state()
+        origin, cell = self._box()
+        temperature, pressures, step = on_all_ranks(f"{_MODULE}:_state", self._lammps.handle)
         stress = np.empty((3, 3))
         for (_, i, j), pressure in zip(_COMPONENTS, pressures, strict=True):
             stress[i, j] = stress[j, i] = -pressure / MPA_TO_BAR
@@ -186,8 +188,7 @@ class DynamicsSession(LammpsSession):
 
     def cell_angstrom(self) -> FloatArray:
         """(3, 3) cell vectors as rows."""
-        cell: FloatArray = self._state()[1]
-        return cell
+        return self._box()[1]
 
     def write_restart(self, path: Path) -> None:
         """Write everything that is needed to go on; the file is there whole or not at all."""
@@ -253,8 +254,10 @@ class DynamicsSession(LammpsSession):
         self._checked(["run 0 post no"])
         return self.snapshot().stress_mpa
 
-    def _state(self) -> Any:  # noqa: ANN401 - tuple of arrays and numbers
-        return on_all_ranks(f"{_MODULE}:_state", self._lammps.handle)
+    def _box(self) -> tuple[FloatArray, FloatArray]:
+        """(3,) origin and (3, 3) vectors of the box."""
+        origin, cell = on_all_ranks(f"{_MODULE}:_box", self._lammps.handle)
+        return origin, cell
 
     def _checked(self, commands: Iterable[str]) -> None:
         try:
@@ -276,11 +279,16 @@ def _said(error: Exception) -> str:
     return said[0] if said else type(error).__name__
 
 
-def _state(handle: int) -> tuple[FloatArray, FloatArray, float, list[float], int]:
-    """Origin, cell, temperature, pressures in bar and timestep."""
-    lammps = lammps_library._instances[handle]
-    low, high, xy, yz, xz, _, _ = lammps.extract_box()
-    origin, lengths = np.array(low), np.array(high) - np.array(low)
+def _box(handle: int) -> tuple[FloatArray, FloatArray]:
+    """Origin and vectors of the box."""
+    low, high, xy, yz, xz, _, _ = lammps_library._instances[handle].extract_box()
+    lengths = np.array(high) - np.array(low)
     cell = np.array([[lengths[0], 0.0, 0.0], [xy, lengths[1], 0.0], [xz, yz, lengths[2]]])
+    return np.array(low), cell
+
+
+def _state(handle: int) -> tuple[float, list[float], int]:
+    """Temperature, pressures in bar and timestep of the last step."""
+    lammps = lammps_library._instances[handle]
     pressures = [float(lammps.get_thermo(name)) for name in _PRESSURES]
-    return origin, cell, float(lammps.get_thermo("temp")), pressures, int(lammps.extract_global("ntimestep"))
+    return float(lammps.get_thermo("temp")), pressures, int(lammps.extract_global("ntimestep"))

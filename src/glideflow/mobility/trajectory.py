@@ -332,6 +332,16 @@ def read_trajectory(path: Path) -> Trajectory:
 
 
 def _refuse_misfit(path: Path, trajectory: Trajectory) -> None:
+    odd = [*_odd_shapes(trajectory), *_odd_values(trajectory)]
+    if odd:
+        raise StorageError(
+            f"{path} holds a trajectory whose {', '.join(dict.fromkeys(odd))} do not fit the rest",
+            expected=f"{len(trajectory.times_ps)} frames of {len(trajectory.topologies)} lines, with finite nodes",
+            next_step="delete the file and run its step again",
+        )
+
+
+def _odd_shapes(trajectory: Trajectory) -> Iterator[str]:
     frames, nodes = len(trajectory.times_ps), len(trajectory.nodes_fractional)
     shapes = {
         "cells_angstrom": (frames, 3, 3),
@@ -341,15 +351,19 @@ def _refuse_misfit(path: Path, trajectory: Trajectory) -> None:
         "nodes_fractional": (nodes, 3),
         "next_nodes": (nodes,),
         "next_images": (nodes, 3),
-        "node_counts": (int(trajectory.line_counts.sum()),),
+        "node_counts": (frames * len(trajectory.topologies),),
         "line_counts": (frames,),
     }
-    odd = [name for name, shape in shapes.items() if getattr(trajectory, name).shape != shape]
-    odd += ["node_counts"] if int(trajectory.node_counts.sum()) != nodes else []
-    odd += ["nodes_fractional"] if not np.isfinite(trajectory.nodes_fractional).all() else []
-    if odd:
-        raise StorageError(
-            f"{path} holds a trajectory whose {', '.join(dict.fromkeys(odd))} do not fit the rest",
-            expected=f"{frames} frames with finite nodes that add up to {nodes}",
-            next_step="delete the file and run its step again",
-        )
+    yield from (name for name, shape in shapes.items() if getattr(trajectory, name).shape != shape)
+
+
+def _odd_values(trajectory: Trajectory) -> Iterator[str]:
+    nodes = len(trajectory.nodes_fractional)
+    if (trajectory.line_counts != len(trajectory.topologies)).any():
+        yield "line_counts"
+    if int(trajectory.node_counts.sum()) != nodes or (trajectory.node_counts < 1).any():
+        yield "node_counts"
+    if nodes and not 0 <= trajectory.next_nodes.min() <= trajectory.next_nodes.max() < nodes:
+        yield "next_nodes"
+    if not (np.isfinite(trajectory.nodes_fractional).all() and np.isfinite(trajectory.cells_angstrom).all()):
+        yield "nodes_fractional"
