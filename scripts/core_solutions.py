@@ -1,4 +1,4 @@
-"""Solve the cores of every sample of the shipped library and write them into the package's data.
+"""Solve the cores of every crystal of the shipped library and write them into the package's data.
 
     python scripts/core_solutions.py
 
@@ -12,8 +12,9 @@ import argparse
 from pathlib import Path
 
 from glideflow.config.transfer import TransferDataSettings
+from glideflow.strength_library import load
 from glideflow.threads import single_thread
-from glideflow.transfer.assembly import group_dataset
+from glideflow.transfer.assembly import assemble
 from glideflow.transfer.core_solutions import (
     SHIPPED,
     core_key,
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true", help="solve those again that the file holds")
     parser.add_argument("--output", type=Path, default=TARGET, help="file to write")
     arguments = parser.parse_args()
-    dataset = group_dataset("joint", TransferDataSettings(one_per_family=False, exclude_flags=()))
+    everything = TransferDataSettings(one_per_family=False, exclude_flags=())
+    dataset = assemble(load(), everything, with_stress=False)  # what has no stress is there to be predicted
     known = {} if arguments.anew or not arguments.output.exists() else read_core_solutions(arguments.output)
     keys = [core_key(dataset, index) for index in range(len(dataset))]
     found = {key: known[key] for key in keys if key in known}

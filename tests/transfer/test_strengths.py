@@ -15,7 +15,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.records import Library
 from glideflow.reporting.strengths import COLUMNS, strength_csv, strength_markdown, strength_rows
 from glideflow.storage import read_record, write_record
-from glideflow.transfer.assembly import assemble, source_kind
+from glideflow.transfer.assembly import assemble, source_kind, stress_of
 from glideflow.transfer.dataset import MACHINE_LEARNED, TransferDataset, target_log10
 from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.strengths import StrengthTable, strength_table
@@ -143,6 +143,15 @@ def test_the_table_is_text_and_a_file(table: StrengthTable, tmp_path: Path) -> N
     assert float(copper["low_mpa"]) < float(copper["peierls_mpa"]) < float(copper["high_mpa"])
     write_record(tmp_path / "table.h5", table)
     assert strength_markdown(read_record(tmp_path / "table.h5", StrengthTable)) == strength_markdown(table)
+
+
+def test_of_relatives_the_one_with_a_stress_stands_for_both(library: Library) -> None:
+    """The first by id has none: without it, what the other's atomistics say would be lost."""
+    first, second = (e for e in library.entries if e.potential.id in ("UNEP-v1-with-ZBL:W", "UNEP-v1:W"))
+    bare = replace(first, stages=tuple(stage for stage in first.stages if stage.property != "peierls_stress"))
+    assert stress_of(second, "reference", "bcc_110") is not None
+    samples = assemble(replace(library, entries=(bare, second)), TransferDataSettings(), ("bcc",), with_stress=False)
+    assert samples.potential_ids == ("UNEP-v1:W",)
 
 
 def test_a_library_without_stresses_is_refused(library: Library) -> None:

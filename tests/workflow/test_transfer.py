@@ -12,7 +12,7 @@ from glideflow.transfer.strength_models import read_strength_model
 if TYPE_CHECKING:
     from conftest import Project
 
-JOINED = {"transfer_table": 1, "transfer_report": 1}
+JOINED = {"transfer_table": 1, "transfer_report": 1, "transfer_errors": 1}
 BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_model": 3, "transfer_strengths": 1} | JOINED
 HCP_ONLY = {"transfer_dataset": 1, "transfer_validation": 1, "transfer_model": 1, "transfer_strengths": 1}
 SMALL = "transfer={groups: [hcp], validation: {models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}}"
@@ -44,6 +44,7 @@ def test_the_branch_runs_and_changes_bring_back_what_depends_on_them(project: Pr
     assert table.count("classical_pn_fit") == 3  # by family, by metal, and the control
     assert "classical_pn_fit" in (results / "validation.html").read_text(encoding="utf-8")
     assert "Mg (hcp)" in (results / "strengths.md").read_text(encoding="utf-8")
+    assert "Mg (hcp)" in (results / "errors.md").read_text(encoding="utf-8")
     assert read_strength_model(results / "models/hcp").domain.group == "hcp"
     assert pending(project, "--config", SMALL) == {}
     fewer = SMALL.replace("metal_median, ", "")

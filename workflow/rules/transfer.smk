@@ -9,6 +9,8 @@ TRANSFER = f"{RESULTS}/transfer"
 TRANSFER_SETTINGS = SETTINGS.transfer
 
 
+STRUCTURE_GROUPS = [name for name in TRANSFER_SETTINGS.groups if name != "joint"]
+
 # A library that comes with the package is no input: the digest of the code covers it.
 TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
     TRANSFER_SETTINGS.library, TRANSFER_SETTINGS.library
@@ -102,36 +104,6 @@ rule transfer_table:
         "glideflow transfer table {input.validations:q} {input.controls:q} --markdown > {output:q} 2> {log:q}"
 
 
-rule transfer_report:
-    """The same with figures, as a page that opens without a network."""
-    input:
-        validations=rules.transfer_table.input.validations,
-        controls=rules.transfer_table.input.controls,
-        curves=expand(f"{TRANSFER}/{{group}}.curves.h5", group=TRANSFER_SETTINGS.groups),
-    output:
-        report(
-            f"{TRANSFER}/validation.html",
-            caption="../report/transfer.rst",
-            category="Physics transfer",
-            labels={"content": "figures"},
-        ),
-    log:
-        f"{RESULTS}/logs/transfer_report.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/transfer_report.tsv"
-    conda:
-        "../../envs/transfer.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        code=code_digest("glideflow.reporting.transfer"),
-        curves=lambda wildcards, input: [f"--curves={file}" for file in input.curves],
-    shell:
-        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} --output {output:q}"
-        " > {log:q} 2>&1"
-
-
 rule transfer_model:
     """The model that predicts, trained on every sample of a structure, with its held-out scores on the card."""
     input:
@@ -172,6 +144,7 @@ rule transfer_strengths:
             labels={"content": "every metal by every route"},
         ),
         values=f"{TRANSFER}/strengths.csv",
+        record=f"{TRANSFER}/strengths.h5",
     log:
         f"{RESULTS}/logs/transfer_strengths.log",
     benchmark:
@@ -190,7 +163,73 @@ rule transfer_strengths:
     shell:
         "glideflow transfer strengths --config {params.config:q} "
         + LIBRARY_OPTION
-        + "--output {output.table:q} --output {output.values:q} > {log:q} 2>&1"
+        + "--output {output.table:q} --output {output.values:q} --output {output.record:q} > {log:q} 2>&1"
+
+
+rule transfer_errors:
+    """What the stresses of each metal err by: physics of the potentials, cell and protocol, inference."""
+    input:
+        library=TRANSFER_LIBRARY,
+        strengths=rules.transfer_strengths.output.record,
+        validations=expand(f"{TRANSFER}/{{group}}.validation.h5", group=STRUCTURE_GROUPS),
+    output:
+        table=report(
+            f"{TRANSFER}/errors.md",
+            caption="../report/transfer.rst",
+            category="Physics transfer",
+            labels={"content": "errors by kind"},
+        ),
+        values=f"{TRANSFER}/errors.csv",
+        record=f"{TRANSFER}/errors.h5",
+    log:
+        f"{RESULTS}/logs/transfer_errors.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_errors.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.error_decomposition", "glideflow.reporting.transfer_errors"),
+        settings=TRANSFER_SETTINGS.model_dump_json(include={"data"}),
+        config=configuration_in_force,
+        validations=lambda wildcards, input: [f"--validation={file}" for file in input.validations],
+    shell:
+        "glideflow transfer errors --config {params.config:q} --strengths {input.strengths:q} {params.validations:q} "
+        + LIBRARY_OPTION
+        + "--output {output.table:q} --output {output.values:q} --output {output.record:q} > {log:q} 2>&1"
+
+
+rule transfer_report:
+    """The same with figures, as a page that opens without a network."""
+    input:
+        validations=rules.transfer_table.input.validations,
+        controls=rules.transfer_table.input.controls,
+        curves=expand(f"{TRANSFER}/{{group}}.curves.h5", group=TRANSFER_SETTINGS.groups),
+        errors=rules.transfer_errors.output.record,
+    output:
+        report(
+            f"{TRANSFER}/validation.html",
+            caption="../report/transfer.rst",
+            category="Physics transfer",
+            labels={"content": "figures"},
+        ),
+    log:
+        f"{RESULTS}/logs/transfer_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_report.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.reporting.transfer", "glideflow.reporting.transfer_errors"),
+        curves=lambda wildcards, input: [f"--curves={file}" for file in input.curves],
+    shell:
+        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} --errors {input.errors:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule transfer:
@@ -199,4 +238,5 @@ rule transfer:
         rules.transfer_table.output,
         rules.transfer_report.output,
         rules.transfer_strengths.output,
-        expand(rules.transfer_model.output.model, group=[name for name in TRANSFER_SETTINGS.groups if name != "joint"]),
+        rules.transfer_errors.output,
+        expand(rules.transfer_model.output.model, group=STRUCTURE_GROUPS),

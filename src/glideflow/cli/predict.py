@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     _Answer = tuple[StrengthPrediction, tuple[Suggestion, ...]]
 
-_SHOWN_LEVELS = (0.68, 0.9)
-
 FilesArgument = Annotated[
     list[Path] | None,
     typer.Argument(help="Descriptions of crystals (YAML or JSON): structure, lattice, elastic, gamma.", metavar="FILE"),
@@ -181,12 +179,13 @@ def _plain(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> dict[
 
 def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked: bool) -> None:
     from glideflow.reporting.labels import significant
+    from glideflow.transfer.prediction import SHOWN_LEVELS
 
     shown = prediction
     intervals = ", ".join(
         f"{level:.0%} within {_mpa(low)} to {_mpa(high)} MPa"
         for level, (low, high) in shown.intervals_mpa.items()
-        if level in _SHOWN_LEVELS
+        if level in SHOWN_LEVELS
     )
     element = f", {shown.element}" if shown.element else ""
     lines = [

@@ -10,14 +10,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glideflow.cli import transfer_errors
 from glideflow.cli.library import LibraryOption
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
+from glideflow.cli.transfer_options import (
+    DatasetOption,
+    GroupOption,
+    GroupsOption,
+    ModelOption,
+    OneModelOption,
+    OneSeedOption,
+    ResumeOption,
+    SeedOption,
+    StructuresOption,
+    configured_library,
+    group_samples,
+    named_samples,
+    print_rows,
+)
 from glideflow.cli.transfer_train import calibrate, combine, train, tune
 from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
 if TYPE_CHECKING:
-    from glideflow.config.transfer import TransferSettings
     from glideflow.transfer.dataset import TransferDataset
     from glideflow.transfer.strengths import StrengthTable
     from glideflow.transfer.summary import SummaryRow
@@ -29,21 +44,6 @@ app = typer.Typer(
     "models make of samples that they have not seen.",
 )
 
-GroupOption = Annotated[
-    str | None,
-    typer.Option("--group", "-g", help="Make the data set of this structure first: fcc, bcc, hcp, or joint for all."),
-]
-DatasetOption = Annotated[
-    Path | None, typer.Option("--dataset", help="Data set (HDF5) of `glideflow transfer dataset`, instead of --group.")
-]
-ModelOption = Annotated[
-    list[str] | None,
-    typer.Option("--model", "-m", help="Only this model. Repeatable. Default: those of the configuration."),
-]
-SeedOption = Annotated[
-    list[int] | None, typer.Option("--seed", help="Seed. Repeatable. Default: those of the configuration.")
-]
-
 
 @app.command()
 def dataset(
@@ -51,10 +51,7 @@ def dataset(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the data sets, a file <group>.h5 each.")
     ] = None,
-    groups: Annotated[
-        list[str] | None,
-        typer.Option("--group", "-g", help="fcc, bcc, hcp or joint. Repeatable. Default: those of the configuration."),
-    ] = None,
+    groups: GroupsOption = None,
     library: LibraryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -69,7 +66,7 @@ def dataset(
     from glideflow.transfer.dataset import write_dataset
 
     settings = settings_from(config, overrides).transfer
-    made = [_group_dataset(group, settings, library) for group in groups or settings.groups]
+    made = [group_samples(group, settings, library) for group in groups or settings.groups]
     for each in made if output is not None else ():
         assert output is not None
         write_dataset(output / f"{each.name}.h5", each)
@@ -96,9 +93,7 @@ def validate(
     permuted: Annotated[
         bool, typer.Option("--permuted", help="Control: train on permuted stresses, which must leave no skill.")
     ] = False,
-    work: Annotated[
-        Path | None, typer.Option("--work", help="Folder of partial results, from which an interrupted one resumes.")
-    ] = None,
+    work: ResumeOption = None,
     library: LibraryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -222,18 +217,25 @@ def report(
     curves: Annotated[
         list[Path] | None, typer.Option("--curves", help="Learning curves of `glideflow transfer curve`. Repeatable.")
     ] = None,
+    errors: Annotated[
+        Path | None, typer.Option("--errors", help="Errors by kind (HDF5) of `glideflow transfer errors`.")
+    ] = None,
 ) -> None:
     """Write validations as one page with tables and figures that opens without a network.
 
     Figures: factors of error with their intervals, predictions against atomistic
-    values, coverage of the intervals, learning curves.
+    values, coverage of the intervals, learning curves; errors by kind and route.
     """
     from glideflow.reporting.transfer import write_validation_page
+    from glideflow.reporting.transfer_errors import error_section
     from glideflow.storage import read_record
+    from glideflow.transfer.error_decomposition import ErrorTable
     from glideflow.transfer.validation import LearningCurves, Validations
 
     validations = [read_record(file, Validations) for file in files]
-    write_validation_page(validations, [read_record(file, LearningCurves) for file in curves or ()], output)
+    found = [read_record(file, LearningCurves) for file in curves or ()]
+    further = [] if errors is None else [error_section(read_record(errors, ErrorTable))]
+    write_validation_page(validations, found, output, further)
     print(output)
 
 
@@ -244,10 +246,7 @@ def fit(
         Path,
         typer.Option("--output", "-o", help="Folder; each structure gets a folder of its own in it, for predict -m."),
     ],
-    groups: Annotated[
-        list[str] | None,
-        typer.Option("--group", "-g", help="fcc, bcc or hcp. Repeatable. Default: all three."),
-    ] = None,
+    groups: StructuresOption = None,
     datasets: Annotated[
         list[Path] | None,
         typer.Option("--dataset", help="Data set (HDF5) of one structure, instead of --group. Repeatable."),
@@ -256,7 +255,7 @@ def fit(
         list[Path] | None,
         typer.Option(help="Validations (HDF5) of `validate`, whose scores go onto the card. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
+    seed: OneSeedOption = 0,
     library: LibraryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -276,7 +275,7 @@ def fit(
     validated = [record for file in validation or () for record in read_record(file, Validations).records]
     named = groups or (() if datasets else STRUCTURES)
     for samples in (
-        *(_group_dataset(group, settings, library) for group in named),
+        *(group_samples(group, settings, library) for group in named),
         *(read_dataset(file) for file in datasets or ()),
     ):
         folder = output / samples.name
@@ -288,12 +287,12 @@ def fit(
 @app.command()
 def strengths(
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="The model that transfers.")] = "best",
+    model: OneModelOption = "best",
     outputs: Annotated[
         list[Path] | None,
         typer.Option("--output", "-o", help="HDF5 file for the table; a .csv or .md file is text. Repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
+    seed: OneSeedOption = 0,
     library: LibraryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -315,7 +314,7 @@ def strengths(
     recipe = regressor(model, settings)
     with progress_display() as progress:
         table = strength_table(
-            load(library or _configured_library(settings)),
+            load(library or configured_library(settings)),
             settings.data,
             recipe,
             floor_mpa=settings.floor_mpa,
@@ -338,48 +337,6 @@ def _write_strengths(table: StrengthTable, output: Path) -> None:
         write_record(output, table)
     else:
         write_text(output, text(table))
-
-
-def named_samples(
-    group: str | None, file: Path | None, settings: TransferSettings, library: Path | None
-) -> TransferDataset:
-    """The data set that the user named, by --group or --dataset.
-
-    Raises:
-        ConfigurationError: neither or both are given, or there is no such group.
-        StorageError: the file is not what it should be.
-    """
-    from glideflow.transfer.dataset import read_dataset
-
-    if (group is None) == (file is None):
-        raise ConfigurationError(
-            "no data set was named" if group is None else "both --group and --dataset were given",
-            expected="--group fcc (or bcc, hcp, joint), or --dataset FILE",
-            next_step="give one of them; `glideflow transfer dataset` shows what the groups hold",
-        )
-    return read_dataset(file) if file is not None else _group_dataset(str(group), settings, library)
-
-
-def _group_dataset(group: str, settings: TransferSettings, library: Path | None) -> TransferDataset:
-    from glideflow.transfer.assembly import JOINT, STRUCTURES, group_dataset
-
-    if group not in (*STRUCTURES, JOINT):
-        raise ConfigurationError(
-            f"the data set {group!r}",
-            expected=f"one of {', '.join((*STRUCTURES, JOINT))}",
-            next_step="correct --group, or transfer.groups of the configuration",
-        )
-    return group_dataset(group, settings.data, library or _configured_library(settings))
-
-
-def _configured_library(settings: TransferSettings) -> Path | None:
-    if settings.library == "run":
-        raise ConfigurationError(
-            "transfer.library is `run`, the library that a run of the workflow computes",
-            expected="a file",
-            next_step="name it: --library results/<name>/library.h5",
-        )
-    return None if settings.library == "shipped" else Path(settings.library)
 
 
 def _checked_splits(names: Sequence[str]) -> Sequence[str]:
@@ -485,17 +442,7 @@ def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
     )
 
 
-def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Aligned columns on as many characters as they need: in a box they would be cut to the width of the terminal."""
-    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
-    if title:
-        print(printable(title))
-    for row in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print()
-
-
+app.command()(transfer_errors.errors)
 app.command()(train)
 app.command()(combine)
 app.command()(calibrate)

@@ -11,6 +11,7 @@ import typer
 
 from glideflow.cli.library import LibraryOption
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
+from glideflow.cli.transfer_options import DatasetOption, named_samples, print_rows
 from glideflow.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ def train(
         str | None,
         typer.Option("--group", "-g", help="Train on this structure: fcc, bcc, hcp, or joint for all."),
     ] = None,
-    dataset: Annotated[
-        Path | None,
-        typer.Option("--dataset", help="Data set (HDF5) of `glideflow transfer dataset`, instead of --group."),
-    ] = None,
+    dataset: DatasetOption = None,
     member: Annotated[
         list[int] | None,
         typer.Option(
@@ -78,7 +76,6 @@ def train(
     --set transfer.networks.network.architecture=compact.
     """
     from glideflow.cli.display import progress_display
-    from glideflow.cli.transfer import named_samples
     from glideflow.transfer.packages import refuse_without_torch
 
     refuse_without_torch()
@@ -215,8 +212,6 @@ def _print_calibration(ensemble: NetworkEnsemble, card: ModelCard, *, as_json: b
     import dataclasses
     import json
 
-    from glideflow.cli.transfer import print_rows
-
     assert ensemble.calibration is not None
     content = {"split": card.split, "metrics": dict(card.metrics), **dataclasses.asdict(ensemble.calibration)}
     if as_json:
@@ -302,7 +297,6 @@ def _print_members(numbers: Sequence[int], ensemble: NetworkEnsemble, output: Pa
     if as_json:
         print(json.dumps({"file": str(output), "members": rows}, indent=2, ensure_ascii=False))
         return
-    from glideflow.cli.transfer import print_rows
 
     headings = ("member", "initialised from", "epochs", "best epoch", "training loss", "validation loss")
     print_rows(headings, [[_cell(value) for name, value in row.items() if name != "seed"] for row in rows])

@@ -7,21 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
-from glideflow import __version__
 from glideflow.atomic import write_text
 from glideflow.reporting.embedding import figure_json
 from glideflow.reporting.figures.prediction import elastic_sensitivity, gamma_sensitivity, known_gamma
 from glideflow.reporting.labels import significant
-from glideflow.reporting.templating import environment, template_text
-from glideflow.transfer.prediction import Sensitivity, StrengthPrediction, Suggestion
+from glideflow.reporting.templating import plots_page
+from glideflow.transfer.prediction import SHOWN_LEVELS, Sensitivity, StrengthPrediction, Suggestion
 from glideflow.transfer.user_inputs import UserCrystal
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-_LEVELS = (0.68, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +51,9 @@ def write_prediction_page(reports: Sequence[PredictionReport], path: Path) -> No
 
 def prediction_page(reports: Sequence[PredictionReport]) -> str:
     """The page as HTML."""
-    from plotly.offline import get_plotlyjs
-
     sections = [_section(number, report) for number, report in enumerate(reports)]
-    return (
-        environment()
-        .get_template("prediction.html")
-        .render(
-            version=__version__,
-            sections=sections,
-            figures={plot["id"]: plot["figure"] for section in sections for plot in section["plots"]},
-            style=Markup(template_text("report.css")),
-            plotly=Markup(get_plotlyjs()),
-        )
-    )
+    figures = {plot["id"]: plot["figure"] for section in sections for plot in section["plots"]}
+    return plots_page("prediction.html", figures, sections=sections)
 
 
 def _section(number: int, report: PredictionReport) -> dict[str, Any]:
@@ -82,7 +66,7 @@ def _section(number: int, report: PredictionReport) -> dict[str, Any]:
         "intervals": [
             (f"{level:.0%}", significant(low, 3), significant(high, 3))
             for level, (low, high) in shown.intervals_mpa.items()
-            if level in _LEVELS
+            if level in SHOWN_LEVELS
         ],
         "factors": [significant(10**spread, 3) for spread in spreads],
         "neighbours": [

@@ -3,86 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
-
-from glideflow import __version__
 from glideflow.atomic import write_text
-from glideflow.reporting.embedding import figure_json
 from glideflow.reporting.figures.validation import calibration, factors, learning, parity
-from glideflow.reporting.templating import environment, template_text
+from glideflow.reporting.templating import plots_page
+from glideflow.reporting.transfer_sections import Section, TextTable, plot, text_table
 from glideflow.transfer.summary import COLUMNS, TITLE_COLUMNS, SummaryRow, summarise
 from glideflow.transfer.validation import LearningCurve, LearningCurves, ValidationRecord, Validations
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """A figure of the page.
-
-    Attributes:
-        id: name of its element.
-        caption: what it shows.
-        figure: the figure as JSON.
-    """
-
-    id: str
-    caption: str
-    figure: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """What the page says of one data set.
-
-    Attributes:
-        name: name of the data set.
-        plots: its figures.
-        tables: title and rows of each of its tables.
-    """
-
-    name: str
-    plots: tuple[Plot, ...]
-    tables: tuple[dict[str, Any], ...]
-
-
-def write_validation_page(validations: Sequence[Validations], curves: Sequence[LearningCurves], path: Path) -> None:
+def write_validation_page(
+    validations: Sequence[Validations],
+    curves: Sequence[LearningCurves],
+    path: Path,
+    further: Sequence[Section] = (),
+) -> None:
     """Write the page, atomically; the same validations give the same bytes.
 
     Args:
         validations: validations, several of one data set included.
         curves: learning curves of the same data sets, or none.
         path: the HTML file; its folder is made if need be.
+        further: what else the page says, before the data sets.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    write_text(path, validation_page(validations, curves))
+    write_text(path, validation_page(validations, curves, further))
 
 
-def validation_page(validations: Sequence[Validations], curves: Sequence[LearningCurves]) -> str:
+def validation_page(
+    validations: Sequence[Validations], curves: Sequence[LearningCurves], further: Sequence[Section] = ()
+) -> str:
     """The page as HTML."""
-    from plotly.offline import get_plotlyjs
-
-    sections = [
+    own = [
         _section(name, records, [curve for each in curves if each.dataset == name for curve in each.curves])
         for name, records in _by_dataset(validations).items()
     ]
-    return (
-        environment()
-        .get_template("transfer.html")
-        .render(
-            version=__version__,
-            library=", ".join(dict.fromkeys(each.library_name for each in validations)),
-            sections=sections,
-            headings=[heading for heading, _ in COLUMNS[TITLE_COLUMNS:]],
-            figures={plot.id: plot.figure for section in sections for plot in section.plots},
-            style=Markup(template_text("report.css")),
-            plotly=Markup(get_plotlyjs()),
-        )
+    sections = [*further, *own]
+    return plots_page(
+        "transfer.html",
+        {each.id: each.figure for section in sections for each in section.plots},
+        library=", ".join(dict.fromkeys(each.library_name for each in validations)),
+        sections=sections,
     )
 
 
@@ -104,8 +69,8 @@ def _section(name: str, records: Sequence[ValidationRecord], curves: Sequence[Le
         parts.append(("calibration", f"Intervals of the models, {proper[0].split}.", calibration(first)))
     if curves:
         parts.append(("learning", "Error against the number of families trained on.", learning(curves)))
-    plots = tuple(Plot(id=f"{name}-{kind}", caption=words, figure=figure_json(made)) for kind, words, made in parts)
-    return Section(name=name, plots=plots, tables=tuple(_tables(summarise(records))))
+    plots = tuple(plot(f"{name}-{kind}", words, made) for kind, words, made in parts)
+    return Section(name=name, title=name, plots=plots, tables=tuple(_tables(summarise(records))))
 
 
 def _best(records: Sequence[ValidationRecord], rows: Sequence[SummaryRow]) -> ValidationRecord:
@@ -114,8 +79,9 @@ def _best(records: Sequence[ValidationRecord], rows: Sequence[SummaryRow]) -> Va
     return min(pairs, key=lambda pair: pair[1].median_factor)[0]
 
 
-def _tables(rows: Sequence[SummaryRow]) -> Iterable[dict[str, Any]]:
+def _tables(rows: Sequence[SummaryRow]) -> Iterable[TextTable]:
     titles, columns = COLUMNS[:TITLE_COLUMNS], COLUMNS[TITLE_COLUMNS:]
     ordered = sorted(rows, key=lambda row: (row.split, row.structure))  # stable: models keep their order
     for title, found in groupby(ordered, key=lambda row: ", ".join(text(row) for _, text in titles)):
-        yield {"title": title, "rows": [[text(row) for _, text in columns] for row in found]}
+        cells = [[text(row) for _, text in columns] for row in found]
+        yield text_table(title, [heading for heading, _ in columns], cells)

@@ -107,9 +107,12 @@ def assemble(
     _refuse_unknown_flags(library, settings)
     systems = _chosen_systems(library, settings)
     gathered = _Gathered(settings, _peierls_nabarro_settings(library), with_stress)
-    for entry in library.entries:
-        if entry.potential.structure in structures:
-            gathered.add(entry, slip_system(systems[entry.potential.structure]))
+    chosen = [entry for entry in library.entries if entry.potential.structure in structures]
+    if not with_stress:  # of a family then the first that has one stands for it
+        names = {structure: each.name for structure, each in systems.items()}
+        chosen.sort(key=lambda entry: not stress_of(entry, settings.protocol, names[entry.potential.structure]))
+    for entry in chosen:
+        gathered.add(entry, slip_system(systems[entry.potential.structure]))
     definitions = tuple(systems[structure].model_dump_json() for structure in structures)
     return _dataset(gathered, settings, name, library, library_sha256, definitions)
 
@@ -169,6 +172,28 @@ def single_sample(
         slip_system_definitions=(definition.model_dump_json(),),
         glideflow_version=__version__,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stress:
+    """A Peierls stress by a protocol.
+
+    Attributes:
+        peierls_mpa: the stress.
+        is_upper_bound: whether it is only a bound.
+    """
+
+    peierls_mpa: float
+    is_upper_bound: bool
+
+
+def stress_of(entry: LibraryEntry, protocol: str, slip_system: str) -> Stress | None:
+    """The Peierls stress of a potential's edge dislocation by a protocol of `TransferDataset`; None if it has none."""
+    try:
+        found = _stress(entry, protocol, slip_system)
+    except _OmittedError:
+        return None
+    return Stress(peierls_mpa=float(found["peierls_mpa"]), is_upper_bound=bool(found["is_upper_bound"]))
 
 
 def source_kind(engine: str, pair_style: str) -> str:

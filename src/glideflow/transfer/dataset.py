@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,16 @@ def content_sha256(dataset: TransferDataset) -> str:
         digest.update(f"{name}\n".encode())
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else json.dumps(value).encode())
     return digest.hexdigest()
+
+
+def stacked(datasets: Sequence[TransferDataset]) -> TransferDataset:
+    """Samples of several data sets of the same kind, one after the other."""
+    first = datasets[0]
+    joined: dict[str, Any] = {}
+    for name in first.sample_fields():
+        values = [getattr(dataset, name) for dataset in datasets]
+        joined[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else sum(values, ())
+    return replace(first, **joined)
 
 
 def write_dataset(path: Path, dataset: TransferDataset) -> None:

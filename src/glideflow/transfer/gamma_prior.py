@@ -31,7 +31,7 @@ from glideflow.properties.gamma_surface import special_faults
 from glideflow.storage import record
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import gamma_scaled
-from glideflow.transfer.periodic import grid_fractions
+from glideflow.transfer.periodic import grid_positions
 
 SHELLS = 60
 """Stars of plane waves beyond the constant. Half of the library's γ surfaces keep less than 0.5 % of their maximum as
@@ -174,7 +174,7 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
             next_step="name a data set of one structure with more potentials",
         )
     waves, symmetry, with_sine = _stars(settings)
-    fractions = _product(grid_fractions(dataset.gamma_mj_m2.shape[1]))
+    fractions = grid_positions(dataset.gamma_mj_m2.shape[1])
     design = _waves(fractions, waves, symmetry, with_sine)
     images = gamma_scaled(dataset)[chosen].reshape(len(chosen), -1)
     coefficients: FloatArray = np.linalg.lstsq(design, images.T, rcond=1e-10)[0].T.astype(np.float64)
@@ -330,7 +330,3 @@ def _stars(settings: SlipSystemSettings) -> tuple[FloatArray, FloatArray, FloatA
 def _waves(fractions: FloatArray, waves: FloatArray, symmetry: FloatArray, with_sine: FloatArray) -> FloatArray:
     cosines, sines = star_functions(fractions, 2 * np.pi * waves, symmetry)
     return np.hstack([cosines, sines[:, with_sine > 0]])
-
-
-def _product(fractions: FloatArray) -> FloatArray:
-    return np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -13,6 +13,12 @@ def grid_fractions(points: int) -> FloatArray:
     return np.arange(points) / points
 
 
+def grid_positions(points: int) -> FloatArray:
+    """(points², 2) positions (i/points, j/points) of a periodic grid, j running faster."""
+    fractions = grid_fractions(points)
+    return np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
 def resampled(images: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
     """Values on the product of two sets of positions.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -21,14 +20,17 @@ from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor
 from glideflow.properties.results import ElasticResult
 from glideflow.storage import record
 from glideflow.transfer.assembly import single_sample
-from glideflow.transfer.dataset import OTHER, TransferDataset, target_log10
+from glideflow.transfer.dataset import OTHER, TransferDataset, stacked, target_log10
 from glideflow.transfer.features import STRUCTURES, scalars
 from glideflow.transfer.gamma_prior import GammaEstimate, GammaPrior, fault_fractions
 from glideflow.transfer.metrics import LEVELS
 from glideflow.transfer.models import FittedModel, Prediction
+from glideflow.transfer.periodic import grid_positions
 from glideflow.transfer.user_inputs import UserCrystal, gamma_result
 
 NEIGHBOURS = 5
+SHOWN_LEVELS = (0.68, 0.9)
+"""Levels of the intervals that tables and pages show."""
 EXAMPLES = 12
 """Surfaces that stand for what is not known of γ in a prediction."""
 KNOWN = 3e-3
@@ -273,7 +275,7 @@ class _Prober:
     @cached_property
     def _surfaces(self) -> tuple[GammaEstimate, ...]:
         """What γ may be: one surface if it is known, else examples."""
-        gamma, grid = self._crystal.gamma, _periodic_grid(_GRID)
+        gamma, grid = self._crystal.gamma, grid_positions(_GRID)
         if gamma.deviation_mj_m2(grid).max() <= KNOWN * gamma.gamma_mj_m2(grid).max():
             return (gamma.known(),)
         examples = [gamma.known(each) for each in gamma.examples[:EXAMPLES]]
@@ -299,7 +301,7 @@ class _Prober:
         value, inputs = float(answers.log10_mpa.mean()), _deviation(answers.log10_mpa)
         own = float(np.sqrt((answers.spread_log10**2).mean()))
         spread = float(np.hypot(own, inputs))
-        grid = _periodic_grid(_GRID)
+        grid = grid_positions(_GRID)
         deviation = float(np.sqrt((crystal.gamma.deviation_mj_m2(grid) ** 2).mean()))
         return StrengthPrediction(
             name=crystal.name,
@@ -327,7 +329,7 @@ class _Prober:
         """The best displacements, one after the other, by the slopes of the answer and the covariance of γ."""
         if len(self._surfaces) == 1:
             return ()
-        gamma, period, fractions = self._crystal.gamma, self._period_angstrom(), _periodic_grid(_CANDIDATES)
+        gamma, period, fractions = self._crystal.gamma, self._period_angstrom(), grid_positions(_CANDIDATES)
         waves = gamma.prior.design(fractions) * gamma.unit_mj_m2  # (P, K)
         expected, deviation = gamma.gamma_mj_m2(fractions), gamma.deviation_mj_m2(fractions)
         bumps, answers = self._bump_answers(_SENSITIVITY_POINTS)
@@ -358,7 +360,7 @@ class _Prober:
         _, answers = self._bump_answers(points)
         return Sensitivity(
             elastic=self._elastic_slopes(),
-            fractions=_periodic_grid(points).reshape(points, points, 2),
+            fractions=grid_positions(points).reshape(points, points, 2),
             per_percent=((10**answers - 1) * 100).reshape(points, points),
         )
 
@@ -367,7 +369,7 @@ class _Prober:
 
         Bumps that symmetry relates are asked for once.
         """
-        changes = self._bumps(_periodic_grid(points))
+        changes = self._bumps(grid_positions(points))
         rounded = np.round(changes / np.abs(changes).max(), 9)
         unique, index = np.unique(rounded, axis=0, return_inverse=True)
         first = np.array([int(np.flatnonzero(index.ravel() == k)[0]) for k in range(len(unique))])
@@ -396,7 +398,7 @@ class _Prober:
     def _bumps(self, fractions: FloatArray) -> FloatArray:
         """(P, K) coefficients of bumps of a percent of γ's maximum at the displacements, zero at the lattice sites."""
         gamma = self._surfaces[0]
-        grid = _periodic_grid(2 * int(np.abs(gamma.prior.waves_per_period).max()) + 1)
+        grid = grid_positions(2 * int(np.abs(gamma.prior.waves_per_period).max()) + 1)
         design = gamma.prior.design(grid)
         apart = grid[None] - fractions[:, None]
         heights = np.exp(-((apart - np.rint(apart)) ** 2).sum(axis=2) / (2 * 0.1**2))
@@ -451,16 +453,6 @@ class _Prober:
         return found
 
 
-def stacked(datasets: Sequence[TransferDataset]) -> TransferDataset:
-    """Samples of several data sets of the same kind, one after the other."""
-    first = datasets[0]
-    joined: dict[str, Any] = {}
-    for name in first.sample_fields():
-        values = [getattr(dataset, name) for dataset in datasets]
-        joined[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else sum(values, ())
-    return replace(first, **joined)
-
-
 def _deviation(answers: FloatArray) -> float:
     """Standard deviation of answers of examples; none of a single one."""
     return float(answers.std(ddof=1)) if len(answers) > 1 else 0.0
@@ -469,12 +461,6 @@ def _deviation(answers: FloatArray) -> float:
 def _elastic(elastic: ElasticResult, constants: Sequence[float]) -> ElasticResult:
     tensor = hexagonal_tensor(*constants) if len(constants) > 3 else cubic_tensor(*constants)
     return replace(elastic, tensor_gpa=tensor)
-
-
-def _periodic_grid(points: int) -> FloatArray:
-    """(points², 2) displacements in periods."""
-    fractions = np.arange(points) / points
-    return np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _interval(value: float, spread: float, level: float) -> tuple[float, float]:

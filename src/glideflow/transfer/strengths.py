@@ -26,9 +26,8 @@ from glideflow.progress import Progress, silent
 from glideflow.records import Library
 from glideflow.storage import record
 from glideflow.transfer.assembly import STRUCTURES, assemble
-from glideflow.transfer.dataset import EMPIRICAL, MACHINE_LEARNED, TransferDataset
+from glideflow.transfer.dataset import EMPIRICAL, MACHINE_LEARNED, TransferDataset, stacked
 from glideflow.transfer.models import Prediction, Regressor
-from glideflow.transfer.prediction import stacked
 
 PROTOCOLS: tuple[Protocol, ...] = ("reference", "paper", "size_s")
 
