@@ -62,7 +62,9 @@ def _energy_factor(stiffness: FloatArray, axes: FloatArray, direction: int) -> f
 
 
 class IsotropicRow:
-    """A row of parallel dislocations along their glide direction, in an isotropic medium.
+    """A row of parallel dislocations along their glide direction x, in an isotropic medium.
+
+    Lines have the sense x × z = -y for the given Burgers vector.
 
     Args:
         medium: the medium.
