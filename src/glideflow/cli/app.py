@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from glideflow import __version__
-from glideflow.cli import config, files, library, plan, potentials, predict, properties, report, site, status, transfer
+from glideflow.cli import (
+    config,
+    files,
+    library,
+    mobility,
+    plan,
+    potentials,
+    predict,
+    properties,
+    report,
+    site,
+    status,
+    transfer,
+)
 from glideflow.errors import GlideflowError, TerminatedError
 
 USER_ERROR = 2
@@ -64,6 +77,7 @@ app.command(rich_help_panel=_RUNS)(status.status)
 app.command(rich_help_panel=_RUNS)(status.failures)
 app.add_typer(library.library_app, name="library", rich_help_panel=_RUNS)
 app.add_typer(transfer.app, name="transfer", rich_help_panel=_RUNS)
+app.add_typer(mobility.app, name="mobility", rich_help_panel=_RUNS)
 app.command(rich_help_panel=_RUNS)(report.report)
 app.command(rich_help_panel=_RUNS)(files.inspect)
 

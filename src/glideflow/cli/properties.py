@@ -280,10 +280,16 @@ class Computation:
         records: list[StageRecord] = []
         for needed in PROPERTIES[name].needs:
             path = given.get(needed)
-            records.append(self.stage(needed, records, work, progress) if path is None else self._read(needed, path))
+            records.append(self.stage(needed, records, work, progress) if path is None else self.read(needed, path))
         return tuple(records)
 
-    def _read(self, name: Property, path: Path) -> StageRecord:
+    def read(self, name: Property, path: Path) -> StageRecord:
+        """The record of a property in a file.
+
+        Raises:
+            ConfigurationError: it is not of this potential.
+            StorageError: the file holds no record.
+        """
         from glideflow.records import StageRecord
         from glideflow.stages import record_fits
         from glideflow.storage import read_record

@@ -10,6 +10,7 @@ from glideflow.config.engine import EngineSettings
 from glideflow.config.gamma_surface import GammaSurfaceSettings
 from glideflow.config.lattice import LatticeSettings
 from glideflow.config.library import LibrarySettings
+from glideflow.config.mobility import MobilitySettings
 from glideflow.config.peierls_nabarro import PeierlsNabarroSettings
 from glideflow.config.peierls_paper import PeierlsPaperSettings
 from glideflow.config.peierls_series import PeierlsSeriesSettings
@@ -60,3 +61,5 @@ class RunSettings(Section):
     """How results are gathered."""
     transfer: TransferSettings = TransferSettings()
     """Models that predict Peierls stresses from elastic constants and γ surfaces."""
+    mobility: MobilitySettings = MobilitySettings()
+    """Moving dislocations: cells and molecular dynamics."""

@@ -1,0 +1,259 @@
+"""Commands on moving dislocations: simulate a trajectory, take velocities from trajectories."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glideflow.cli.options import (
+    JsonOption,
+    LatticeOption,
+    PotentialChoice,
+    RunChoice,
+    chosen_potential,
+    settings_from,
+    with_options,
+)
+from glideflow.cli.properties import ElasticOption
+from glideflow.errors import ConfigurationError, PropertyError
+from glideflow.job_log import WROTE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from glideflow.config.run import RunSettings
+    from glideflow.crystals.lattices import FloatArray
+    from glideflow.mobility.cells import DislocationCell
+    from glideflow.mobility.trajectory import Trajectory
+    from glideflow.mobility.velocities import GlideVelocity
+    from glideflow.potentials.record import Potential
+    from glideflow.progress import Progress
+    from glideflow.property_specs import Property
+
+SCENARIO_PANEL = "Scenario"
+
+AngleOption = Annotated[
+    float,
+    typer.Option(help="Angle between Burgers vector and line: 0 screw, 90 edge.", rich_help_panel=SCENARIO_PANEL),
+]
+SizeOption = Annotated[
+    tuple[float, float, float],
+    typer.Option(help="Cell along glide, line and normal, in nm.", rich_help_panel=SCENARIO_PANEL),
+]
+StressOption = Annotated[
+    float,
+    typer.Option(help="Resolved shear stress in MPa; its sign reverses the glide.", rich_help_panel=SCENARIO_PANEL),
+]
+TemperatureOption = Annotated[float, typer.Option(help="Temperature in K.", rich_help_panel=SCENARIO_PANEL)]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the velocities.", rich_help_panel=SCENARIO_PANEL)]
+
+
+@dataclass(frozen=True)
+class _Dipole:
+    """The dipole that was asked for."""
+
+    angle_deg: float
+    size_nm: tuple[float, float, float]
+    stress_mpa: float
+
+
+@with_options
+def run(
+    choice: PotentialChoice,
+    run: RunChoice,
+    angle: AngleOption = 90.0,
+    size: SizeOption = (8.0, 2.8, 16.0),
+    stress: StressOption = 500.0,
+    temperature: TemperatureOption = 300.0,
+    seed: SeedOption = 0,
+    lattice: LatticeOption = None,
+    elastic: ElasticOption = None,
+) -> None:
+    """Molecular dynamics of a dislocation dipole under stress, its lines extracted while it runs.
+
+    The trajectory (--output) holds nodes and connectivity of the lines, box, stress and temperature, not the atoms.
+    Interrupted, the same command goes on from its last checkpoint in --work. How long it simulates and how often it
+    looks is set in mobility.dynamics, e.g. --set mobility.dynamics.duration_ps=10.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.cli.properties import refuse_unwritable
+    from glideflow.mobility.dynamics import TrajectoryRequest, run_trajectory
+    from glideflow.mobility.trajectory import MobilityScenario
+
+    settings = settings_from(run.config, run.overrides)
+    potential = chosen_potential(choice, settings)
+    output = _named(run.output)
+    refuse_unwritable(output)
+    with progress_display() as progress:
+        scenario = _Dipole(angle, size, stress)
+        cell = _dipole(potential, settings, scenario, {"lattice": lattice, "elastic": elastic}, progress)
+        request = TrajectoryRequest(
+            cell=cell,
+            potential=potential,
+            scenario=MobilityScenario(stress_mpa=stress, temperature_k=temperature, seed=seed),
+            settings=settings.mobility.dynamics,
+            engine=settings.engine,
+            work=run.work,
+            output=output,
+        )
+        trajectory = run_trajectory(request, progress)
+    if run.as_json:
+        print(json.dumps(trajectory_json(output, trajectory), indent=2, allow_nan=False))
+    print(f"{trajectory.status}: {trajectory.reason}" if trajectory.reason else trajectory.status, file=sys.stderr)
+    print(f"{WROTE} {output}", file=sys.stderr)
+
+
+def velocity(
+    files: Annotated[list[Path], typer.Argument(help="Trajectories (HDF5) of `glideflow mobility run`.")],
+    *,
+    startup: Annotated[
+        float | None, typer.Option(help="Time at the beginning to leave out, in ps. Default: as each was set up.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Glide velocities from trajectories, with standard errors and the floor of thermal motion.
+
+    The velocity is the mean of both lines of a dipole, or the rate of the mean radius of a loop. Its error is the
+    larger of half the difference of the lines and the standard error over blocks of time. The floor is what diffusion
+    alone would show over the same time: a velocity below it is none.
+    """
+    from glideflow.mobility.trajectory import read_trajectory
+
+    rows = [trajectory_json(file, read_trajectory(file), startup) for file in files]
+    if as_json:
+        print(json.dumps(rows, indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(_table(rows))
+    for row in rows:
+        if row["why_no_velocity"]:
+            console.print(f"{row['file']}: {row['why_no_velocity']}", markup=False, highlight=False)
+
+
+def trajectory_json(file: Path, trajectory: Trajectory, startup_ps: float | None = None) -> dict[str, Any]:
+    """A trajectory and its velocity as plain JSON; what is not known is null.
+
+    Args:
+        file: where the trajectory lies.
+        trajectory: the trajectory.
+        startup_ps: time at its beginning that is left out; None as it was set up.
+    """
+    from glideflow.mobility.velocities import glide_velocity
+
+    found: GlideVelocity | None = None
+    why = ""
+    try:
+        found = glide_velocity(trajectory, startup_ps=startup_ps)
+    except PropertyError as error:
+        why = error.found
+    return {
+        "file": str(file),
+        "status": trajectory.status,
+        "reason": trajectory.reason,
+        "kind": trajectory.cell.kind,
+        "angle_deg": trajectory.cell.character_angle_deg,
+        "temperature_k": trajectory.scenario.temperature_k,
+        "stress_mpa": trajectory.scenario.stress_mpa,
+        "seed": trajectory.scenario.seed,
+        "atoms": trajectory.cell.atoms,
+        "frames": len(trajectory.times_ps),
+        "rejected_frames": len(trajectory.rejected),
+        "time_ps": float(trajectory.times_ps[-1]) if len(trajectory.times_ps) else 0.0,
+        "velocity": {name: _known(value) for name, value in vars(found).items()} if found else None,
+        "why_no_velocity": why,
+    }
+
+
+def _known(value: Any) -> Any:  # noqa: ANN401 - fields of a velocity
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Glide velocities", title_justify="left")
+    for heading in ("file", "angle °", "T K", "τ MPa", "status", "ps", "v m/s", "± m/s", "floor"):
+        is_text = heading in ("file", "status")
+        table.add_column(heading, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+    for row in rows:
+        found = row["velocity"] or {}
+        speeds = [_number(found.get(f"{name}_m_per_s")) for name in ("velocity", "error")]
+        conditions = (_number(row["angle_deg"], 2), _number(row["temperature_k"]), _number(row["stress_mpa"]))
+        floor = _number(found.get("thermal_floor_m_per_s"))
+        table.add_row(row["file"], *conditions, row["status"], _number(row["time_ps"], 1), *speeds, floor)
+    return table
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _dipole(
+    potential: Potential,
+    settings: RunSettings,
+    scenario: _Dipole,
+    given: dict[Property, Path | None],
+    progress: Progress,
+) -> DislocationCell:
+    """The cell of a scenario, with the lattice and elastic constants of the potential."""
+    from glideflow.mobility.blocks import BccMetal
+    from glideflow.mobility.dipoles import dipole
+    from glideflow.mobility.elasticity import isotropic_equivalent
+    from glideflow.mobility.orientations import nearest_line
+    from glideflow.mobility.passing import refuse_small
+
+    _refuse_other_structure(potential)
+    a_angstrom, tensor_gpa = _crystal(potential, settings, given, progress)
+    metal = BccMetal(potential.element, a_angstrom, isotropic_equivalent(tensor_gpa).poisson_ratio)
+    line = nearest_line(scenario.angle_deg)
+    if scenario.stress_mpa:  # without a stress the lines need not pass each other
+        refuse_small(metal, line, scenario.size_nm, tensor_gpa, scenario.stress_mpa)
+    return dipole(metal, line, scenario.size_nm)
+
+
+def _crystal(
+    potential: Potential, settings: RunSettings, given: dict[Property, Path | None], progress: Progress
+) -> tuple[float, FloatArray]:
+    """Lattice constant in Å and (6, 6) elastic constants in GPa, from the records that are given or computed."""
+    from glideflow.cli.properties import Computation, StageFailedError
+    from glideflow.properties.results import ElasticResult, LatticeResult
+
+    computation = Computation(potential, settings, None, "")
+    upstream = computation.upstream("elastic", given, None, progress)
+    file = given.get("elastic")
+    elastic = computation.read("elastic", file) if file else computation.stage("elastic", upstream, None, progress)
+    for record in (*upstream, elastic):
+        if record.failure is not None:
+            raise StageFailedError(
+                f"{potential.id}, {record.property}: {record.failure.reason}", next_step=record.failure.next_step
+            )
+    assert isinstance(upstream[0].result, LatticeResult)
+    assert isinstance(elastic.result, ElasticResult)
+    return upstream[0].result.a_angstrom, elastic.result.tensor_gpa
+
+
+def _refuse_other_structure(potential: Potential) -> None:
+    if potential.structure != "bcc":
+        raise ConfigurationError(
+            f"potential {potential.id} is for {potential.structure} crystals",
+            expected="a bcc metal: cells are made for ½<111>{110} dislocations",
+            next_step="choose another potential",
+        )
+
+
+def _named(output: Path | None) -> Path:
+    if output is None:
+        raise ConfigurationError(
+            "no file was named for the trajectory",
+            expected="--output FILE.h5",
+            next_step="name one; a trajectory that is not kept is lost work",
+        )
+    return output
