@@ -83,7 +83,9 @@ def whole_periods(
     size = np.asarray(size_nm, dtype=float)
     if size.shape != (3,) or not (np.isfinite(size).all() and (size > 0).all()):
         raise ConfigurationError(
-            f"the cell size {size.tolist()} nm", expected="three positive lengths", next_step="correct mobility.size_nm"
+            f"the cell size {size.tolist()} nm",
+            expected="three positive lengths",
+            next_step="correct mobility.cells.size_nm",
         )
     periods_angstrom = metal.lattice_constant_angstrom * orientation.periods
     step = np.array([1, 1, 2 if even else 1])
@@ -93,7 +95,7 @@ def whole_periods(
         raise ConfigurationError(
             f"a cell of {size.tolist()} nm has {atoms:.1e} atoms",
             expected=f"at most {_LARGEST_BLOCK_ATOMS:.0e}",
-            next_step="lower mobility.size_nm, which is in nm",
+            next_step="lower mobility.cells.size_nm, which is in nm",
         )
     x, y, z = (int(count) for count in counts)
     return (x, y, z)

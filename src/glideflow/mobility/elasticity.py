@@ -56,6 +56,18 @@ def isotropic_equivalent(tensor_gpa: FloatArray) -> IsotropicElasticity:
     return IsotropicElasticity(screw, 1.0 - screw / edge)
 
 
+def voigt_average(tensor_gpa: FloatArray) -> IsotropicElasticity:
+    """Voigt's average over all directions of a (6, 6) tensor in GPa.
+
+    Raises:
+        PropertyError: it is not that of a stable medium.
+    """
+    bulk = tensor_gpa[:3, :3].sum() / 9
+    coupling = tensor_gpa[0, 1] + tensor_gpa[0, 2] + tensor_gpa[1, 2]
+    shear = (np.trace(tensor_gpa[:3, :3]) - coupling + 3 * np.trace(tensor_gpa[3:, 3:])) / 15
+    return IsotropicElasticity(float(shear), float((3 * bulk - 2 * shear) / (2 * (3 * bulk + shear))))
+
+
 def _energy_factor(stiffness: FloatArray, axes: FloatArray, direction: int) -> float:
     """K in GPa for a line along y of the axes, with its Burgers vector along one of them."""
     return float(energy_tensor(rotated(stiffness, axes), np.eye(3)[0], np.eye(3)[2])[direction, direction])

@@ -131,7 +131,9 @@ def nearest_line(angle_deg: float, *, longest_period: float = 14.2, tolerance_de
     """
     if not math.isfinite(angle_deg):
         raise SlipSystemError(
-            f"the line angle {angle_deg}", expected="a finite angle in degrees", next_step="correct mobility.angles_deg"
+            f"the line angle {angle_deg}",
+            expected="a finite angle in degrees",
+            next_step="correct mobility.cells.angles_deg",
         )
     lines = _lines(longest_period)
     found = min(lines, key=lambda line: (_apart(line.angle_deg, angle_deg), line.periods[1]), default=None)
@@ -143,7 +145,8 @@ def nearest_line(angle_deg: float, *, longest_period: float = 14.2, tolerance_de
             f"no line at {angle_deg:g}° to the Burgers vector with a period of at most {longest_period:.1f} lattice "
             f"constants: {nearest}",
             expected=f"one within {tolerance_deg:g}°",
-            next_step="raise mobility.longest_period_nm or mobility.angle_tolerance_deg, or take another angle",
+            next_step="raise mobility.cells.longest_period_nm or mobility.cells.angle_tolerance_deg, or take another "
+            "angle",
         )
     return found
 

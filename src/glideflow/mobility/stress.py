@@ -311,7 +311,7 @@ def _sites(ends: FloatArray, cell: FloatArray) -> NDArray[np.int32]:
 
     fractions = _fractions(ends, cell) % 1.0
     fractions[fractions >= 1.0] = 0.0  # the remainder of a tiny negative number
-    pairs = cKDTree(fractions, boxsize=(1.0, 1.0, 1.0)).query_pairs(_SAME_SITE, output_type="ndarray")
+    pairs = cKDTree(fractions, boxsize=np.ones(3)).query_pairs(_SAME_SITE, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(ends), len(ends)))
     labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return labels
