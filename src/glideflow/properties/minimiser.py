@@ -87,15 +87,20 @@ class Minimiser:
     pairs: Sequence[tuple[FloatArray, FloatArray]] = ()
     monitor: Callable[[FloatArray, FloatArray, int], bool] | None = None
 
-    def minimise(self, objective: Objective, start: FloatArray) -> Minimum:
+    def minimise(
+        self, objective: Objective, start: FloatArray, known: tuple[FloatArray, float] | None = None
+    ) -> Minimum:
         """Minimise from ``start``.
+
+        ``known`` are the coordinates and the energy of a safer start, e.g. an earlier equilibrium from which ``start``
+        has been extrapolated. It is taken, without `pairs`, where ``start`` turns out to lie higher.
 
         The line search accepts a step that lowers the energy sufficiently (Armijo's condition) while energies mean
         something, and by the approximate Wolfe conditions on gradients alone (Hager and Zhang, SIAM J. Optim. 16,
         170, 2005) once the expected decrease is below the rounding of the energy. Steps along which the gradient
         shows no positive curvature do not enter the memory.
         """
-        return _Run(self, objective, start).go()
+        return _Run(self, objective, start, known).go()
 
 
 @dataclass
@@ -137,15 +142,20 @@ class _Memory:
 class _Run:
     """One minimisation in progress."""
 
-    def __init__(self, settings: Minimiser, objective: Objective, start: FloatArray) -> None:
+    def __init__(
+        self, settings: Minimiser, objective: Objective, start: FloatArray, known: tuple[FloatArray, float] | None
+    ) -> None:
         self._settings = settings
         self._objective = objective
         self._evaluations = 0
         self._point = self._evaluate(np.array(start, dtype=float))
+        pairs = settings.pairs
+        if known is not None and not self._point.energy <= known[1] + _ENERGY_NOISE * abs(known[1]):
+            self._point, pairs = self._evaluate(np.array(known[0], dtype=float)), ()
         self._best = self._point
         self._improved_at = 0
         self._memory = _Memory(settings.memory, settings.precondition)
-        for step, change in settings.pairs:
+        for step, change in pairs:
             self._memory.add(step, change)
 
     def go(self) -> Minimum:

@@ -7,6 +7,7 @@ what is stable under a load: the largest stress of an equilibrium is the value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,18 +137,21 @@ class _HeldCell:
         force = self.settings.force_tolerance_ev_per_angstrom
         return force / (self.cell.burgers_vector_angstrom * line) * EV_PER_A3_TO_MPA
 
-    def relax(self, name: str, start: FloatArray, origin: CorePoint | None, *, free: bool = False) -> _State:
-        """Relax from ``start``; ``free`` lets the block go, ``origin`` is where gliding is counted from."""
-        displacement = float(start[self.held])
+    def relax(self, name: str, starts: Sequence[FloatArray], origin: CorePoint | None, *, free: bool = False) -> _State:
+        """Relax from the lowest of one or two starts.
+
+        ``free`` lets the block go, ``origin`` is where gliding is counted from.
+        """
+        displacement = float(starts[0][self.held])
         state = self._kept(name, displacement)
         if state is None:
-            state = self._relax(start, origin, free=free)
+            state = self._relax(starts, origin, free=free)
             self._keep(name, displacement, state)
         self.evaluations += state.evaluations
         self.progress(f"strain control, {name}", self.evaluations, 0)
         return state
 
-    def _relax(self, start: FloatArray, origin: CorePoint | None, *, free: bool) -> _State:
+    def _relax(self, starts: Sequence[FloatArray], origin: CorePoint | None, *, free: bool) -> _State:
         last = [origin if origin is not None else CorePoint(self.cell.start_angstrom, 0.0)]
 
         def glided(coordinates: FloatArray, gradient: FloatArray, evaluations: int) -> bool:
@@ -163,7 +167,8 @@ class _HeldCell:
             monitor=glided,
         )
         self.problem.start_afresh()
-        minimum = minimiser.minimise(self._free if free else self._held, start)
+        known = (starts[1], self._held(starts[1])[0]) if len(starts) > 1 else None
+        minimum = minimiser.minimise(self._free if free else self._held, starts[0], known)
         glided(minimum.coordinates, minimum.gradient, 0)
         return _State(
             displacement=float(minimum.coordinates[self.held]),
@@ -173,7 +178,7 @@ class _HeldCell:
             outcome=_outcome(minimum),
             largest_force=minimum.largest_gradient,
             energy_ev=minimum.energy_ev,
-            evaluations=minimum.evaluations + 1,
+            evaluations=minimum.evaluations + len(starts),
         )
 
     def _free(self, coordinates: FloatArray) -> tuple[float, FloatArray]:
@@ -235,7 +240,7 @@ def _unloaded(held: _HeldCell, cells: list[DislocationCell], seed: int) -> _Stat
         moves = (cell.positions_angstrom - cells[0].positions_angstrom)[cell.mobile].ravel()
         noise = settings.start_noise_angstrom * generator.uniform(-1.0, 1.0, len(moves))
         start = np.append(moves + noise, np.zeros(held.problem.block_size))
-        states.append(held.relax(f"start {index}", start, None, free=True))
+        states.append(held.relax(f"start {index}", [start], None, free=True))
     relaxed = [state for state in states if state.outcome == _STABLE]
     if not relaxed:
         force = min(state.largest_force for state in states)
@@ -330,10 +335,7 @@ class _Path:
         self.steps += 1
         below = [state for state in self.equilibria if self.shift(state) < shift]
         displacement = self.unloaded.displacement + self.sign * shift
-        known = [(state.displacement, state.coordinates) for state in self._smooth(below)[-_HISTORY:]]
-        start = extrapolate(known, displacement) if len(known) > 1 else self._sheared(displacement)
-        start[self.held.held] = displacement
-        state = self.held.relax(f"step {self.steps}", start, self.unloaded.core)
+        state = self.held.relax(f"step {self.steps}", self._starts(below, displacement), self.unloaded.core)
         if state.outcome == _STABLE:
             self.equilibria = sorted([*self.equilibria, state], key=self.shift)
         elif state.outcome == _GLIDES:
@@ -341,6 +343,25 @@ class _Path:
         else:
             self.unconverged = True
             self._refuse_unconverged(state)
+
+    def _starts(self, below: list[_State], displacement: float) -> list[FloatArray]:
+        """Where to start at a displacement: where the last equilibria below it lead, and the last one itself, sheared.
+
+        An extrapolation of a branch that bends can lie anywhere: it has to be near, and the relaxation takes the lower
+        one of the two.
+        """
+        path = self._smooth(below)[-_HISTORY:]
+        sheared = self._sheared(path[-1], displacement)
+        if len(path) == 1:
+            return [sheared]
+        further = extrapolate([(state.displacement, state.coordinates) for state in path], displacement)
+        further[self.held.held] = displacement
+        core = self.held.tracker.locate(self.held.problem.positions(further), path[-1].core.x_angstrom)
+        return [sheared] if self._jumped(path[-1].core, core) else [further, sheared]
+
+    def _jumped(self, first: CorePoint, second: CorePoint) -> bool:
+        moved = abs(first.x_angstrom - second.x_angstrom)
+        return moved > _JUMP_IN_BURGERS * self.held.cell.burgers_vector_angstrom
 
     def _refuse_unconverged(self, state: _State) -> None:
         if not np.isfinite(self.glide):
@@ -354,20 +375,20 @@ class _Path:
         """The last of the states since the core has jumped."""
         tail = states[-1:]
         for earlier in reversed(states[:-1]):
-            moved = abs(earlier.core.x_angstrom - tail[0].core.x_angstrom)
-            if moved > _JUMP_IN_BURGERS * self.held.cell.burgers_vector_angstrom:
+            if self._jumped(earlier.core, tail[0].core):
                 break
             tail.insert(0, earlier)
         return tail
 
-    def _sheared(self, displacement: float) -> FloatArray:
-        """The last equilibrium below with everything between the blocks sheared along."""
-        state, cell = self.equilibria[0], self.held.cell
+    def _sheared(self, state: _State, displacement: float) -> FloatArray:
+        """An equilibrium with everything between the blocks sheared along."""
+        cell = self.held.cell
         height = cell.lattice_positions_angstrom[:, 2]
         lowest, highest = height[cell.bottom].max(), height[cell.top].min()
         share = (height[cell.mobile] - lowest) / (highest - lowest)
         start = state.coordinates.copy()
         start[: self.held.held].reshape(-1, 3)[:, cell.slip_axis] += (displacement - state.displacement) * share
+        start[self.held.held] = displacement
         return start
 
 

@@ -10,7 +10,7 @@ stability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -171,17 +171,29 @@ class _Loader:
         self.attempt = f" within {self.force_tolerance:.1e} eV/Å"
         return True
 
-    def relax(
-        self, name: str, stress_mpa: float, start: FloatArray, origin: CorePoint | None, branch: _Branch = ()
-    ) -> _State:
-        """Relax under a stress; ``origin`` is the core position from which gliding is counted.
+    def relax_start(self, name: str, start: FloatArray) -> _State:
+        """Relax an unloaded core."""
+        return self._remembered(name, 0.0, lambda: self._relax(0.0, start, None, ()))
 
-        The minimiser learns from a branch of earlier equilibria how the cell responds to the load.
+    def relax_further(
+        self, name: str, stress_mpa: float, path: Sequence[_State], origin: CorePoint, *, straight: bool
+    ) -> _State:
+        """Relax under a stress, from where the last equilibria lead.
+
+        Args:
+            name: of the relaxation.
+            stress_mpa: the stress.
+            path: equilibria from one to the next without a jump of the core, the last one last.
+            origin: core position from which gliding is counted.
+            straight: whether the minimiser may learn from them how the cell responds to the load.
         """
+        return self._remembered(name, stress_mpa, lambda: self._relax_further(stress_mpa, path, origin, straight))
+
+    def _remembered(self, name: str, stress_mpa: float, compute: Callable[[], _State]) -> _State:
         name += self.attempt
         state = self._kept(name, stress_mpa)
         if state is None:
-            state = self._relax(stress_mpa, start, origin, branch)
+            state = compute()
             self._keep(name, state)
         self.evaluations += state.evaluations
         if state.outcome == _STABLE and state.largest_force > self.force_tolerance:
@@ -198,7 +210,35 @@ class _Loader:
     def core(self, state: _State) -> CoreResult:
         return self.tracker.core(self.problem.positions(state.coordinates), state.core_angstrom)
 
-    def _relax(self, stress_mpa: float, start: FloatArray, origin: CorePoint | None, branch: _Branch) -> _State:
+    def _relax_further(self, stress_mpa: float, path: Sequence[_State], origin: CorePoint, straight: bool) -> _State:
+        """Relax from an extrapolation, or from the last equilibrium where that says nothing.
+
+        A branch that bends, or has torn by less than what counts as a jump, leads anywhere: to a core that has glided,
+        or to atoms on top of each other. What comes of such a start says nothing of the load. So the core may not move
+        far on the way, and the start may not lie higher than the last equilibrium does under the same load.
+        """
+        last = path[-1]
+        branch = [(state.stress_mpa, state.coordinates) for state in path]
+        start = extrapolate(branch, stress_mpa)
+        core = self.tracker.locate(self.problem.positions(start), last.core_angstrom)
+        if self.jumped(last.core, core):
+            return self._relax(stress_mpa, last.coordinates, origin, ())
+        known = (last.coordinates, last.energy_ev - self.problem.work_ev(last.coordinates, stress_mpa))
+        return self._relax(stress_mpa, start, origin, branch if straight else (), known)
+
+    def jumped(self, first: CorePoint, second: CorePoint) -> bool:
+        """Whether two points are too far apart for a core to have moved from one to the other smoothly."""
+        moved = float(np.hypot(*np.subtract(first, second)))
+        return moved > _JUMP_IN_BURGERS * self.cell.burgers_vector_angstrom
+
+    def _relax(
+        self,
+        stress_mpa: float,
+        start: FloatArray,
+        origin: CorePoint | None,
+        branch: _Branch,
+        known: tuple[FloatArray, float] | None = None,
+    ) -> _State:
         glide = _GlideMonitor(self, origin)
         minimiser = Minimiser(
             tolerance=self.force_tolerance,
@@ -209,7 +249,7 @@ class _Loader:
             monitor=glide,
         )
         self.problem.start_afresh()  # a resumed search repeats the uninterrupted one bit by bit
-        minimum = minimiser.minimise(lambda q: self.problem.energy_and_gradient(q, stress_mpa), start)
+        minimum = minimiser.minimise(lambda q: self.problem.energy_and_gradient(q, stress_mpa), start, known)
         core = glide.locate(minimum.coordinates)
         return _State(
             stress_mpa=stress_mpa,
@@ -291,7 +331,7 @@ def _relax_starts(loader: _Loader, build: _Builder, seed: int) -> tuple[_State, 
     for index, offset in enumerate(settings.start_positions):
         start, block = _coordinates_of(loader, build.cell(offset)), loader.problem.block_size
         start[:-block] += settings.start_noise_angstrom * generator.uniform(-1.0, 1.0, len(start) - block)
-        states.append(loader.relax(f"start {index}", 0.0, start, None))
+        states.append(loader.relax_start(f"start {index}", start))
     relaxed = [state for state in states if state.outcome == _STABLE]
     if not relaxed:
         force = min(state.largest_force for state in states)
@@ -510,10 +550,9 @@ class _LoadingPath:
         """Relax at a stress magnitude; return the outcome."""
         signed = self._sign * stress_mpa
         name = f"{self._name} {len(self.states)}"
-        branch = [(s.stress_mpa, s.coordinates) for s in self._smooth_tail()]
         # Near its end a branch bends: what it says of the response would carry the core over the barrier.
-        straight = [] if self._has_moved() or np.isfinite(self.unstable) else branch
-        state = self._loader.relax(name, signed, extrapolate(branch, signed), self.unloaded.core, straight)
+        straight = not (self._has_moved() or np.isfinite(self.unstable))
+        state = self._loader.relax_further(name, signed, self._smooth_tail(), self.unloaded.core, straight=straight)
         self.states.append(state)
         if state.outcome == _STABLE:
             self._note_jump(state)
@@ -577,7 +616,7 @@ class _LoadingPath:
 
     def _note_jump(self, state: _State) -> None:
         last = self.equilibria[-1]
-        if not self._jumped(last, state):
+        if not self._loader.jumped(last.core, state.core):
             return
         before, after = self._loader.core(last), self._loader.core(state)
         self.jumps.append(
@@ -593,15 +632,11 @@ class _LoadingPath:
             )
         )
 
-    def _jumped(self, first: _State, second: _State) -> bool:
-        moved = float(np.hypot(*np.subtract(first.core, second.core)))
-        return moved > _JUMP_IN_BURGERS * self._loader.cell.burgers_vector_angstrom
-
     def _smooth_tail(self, most: int = 3) -> list[_State]:
         """The last equilibria, at most ``most``, since the core last jumped."""
         tail = [self.equilibria[-1]]
         for earlier in reversed(self.equilibria[-most:-1]):
-            if self._jumped(earlier, tail[0]):
+            if self._loader.jumped(earlier.core, tail[0].core):
                 break
             tail.insert(0, earlier)
         return tail
