@@ -235,9 +235,30 @@ def test_the_stiffness_is_that_of_the_elastic_constants(make_request: Request) -
     np.testing.assert_allclose(stiffness, 116e3 * np.eye(2), atol=1e3)
 
 
-@pytest.mark.slow  # five minutes of one core: ten picoseconds of thirty thousand atoms
+def test_a_restart_file_holds_thermostat_and_barostat(make_request: Request, tmp_path: Path) -> None:
+    request = make_request()
+    stress, restart = request.applied_stress_mpa, tmp_path / "restart"
+    with DynamicsSession(request.potential, request.atoms(), request.engine, TINY) as session:
+        session.create_velocities(300.0, 1)
+        session.keep_at(300.0, stress)
+        session.advance(30)
+        session.write_restart(restart)
+        session.advance(20)
+        without_break = session.snapshot()
+    with DynamicsSession(request.potential, request.atoms(), request.engine, TINY, restart) as session:
+        session.keep_at(300.0, stress)
+        session.advance(20)
+        found = session.snapshot()
+    assert found.step == without_break.step == 50
+    # A tenth of an Å where their state is lost. The rest is the box from which strain is measured, one step newer.
+    np.testing.assert_allclose(found.cell_angstrom, without_break.cell_angstrom, atol=1e-5)
+    moved = (found.positions_angstrom - without_break.positions_angstrom) @ np.linalg.inv(found.cell_angstrom)
+    np.testing.assert_allclose(moved - np.rint(moved), 0.0, atol=1e-6)
+
+
+@pytest.mark.slow  # four minutes of one core: eight picoseconds of thirty thousand atoms
 def test_an_edge_dipole_glides_as_fast_as_it_should(make_request: Request) -> None:
-    settings = MobilityDynamicsSettings(duration_ps=10.0, extraction_interval_ps=0.2)
+    settings = MobilityDynamicsSettings(duration_ps=8.0, extraction_interval_ps=0.2)
     cell = dipole(IRON, nearest_line(90.0), (8.0, 2.8, 16.0))
     found = run_trajectory(make_request(cell=cell, settings=settings))
     assert found.status == "completed"

@@ -133,19 +133,19 @@ class DynamicsSession(LammpsSession):
     def keep_at(self, temperature_k: float, stress_mpa: FloatArray) -> None:
         """Thermostat and barostat for all components of the stress, (3, 3) in MPa, from now on.
 
-        Source: Shinoda, Shiga and Mikami, Phys. Rev. B 69, 134103 (2004), as in LAMMPS' ``fix npt``. The reference box
-        of the strain energy is renewed each picosecond, since dislocations deform the box without end.
+        Source: Shinoda, Shiga and Mikami, Phys. Rev. B 69, 134103 (2004), as in LAMMPS' ``fix npt``. The box from which
+        that measures strain is renewed at each frame: with a plastic shear γ since then, the stress τ asked for comes
+        with one of 2γτ along x.
         """
         thermostat, barostat = self._settings.thermostat_ps, self._settings.barostat_ps
         stresses = " ".join(
             f"{name} {-stress_mpa[i, j] * MPA_TO_BAR:.17g} {-stress_mpa[i, j] * MPA_TO_BAR:.17g} {barostat:g}"
             for name, i, j in _COMPONENTS
         )
-        renew = max(1, round(1.0 / self._settings.timestep_ps))
         temperature = f"{temperature_k:.17g} {temperature_k:.17g} {thermostat:g}"
         self._checked(
             [
-                f"fix dynamics all npt temp {temperature} {stresses} flip no nreset {renew}",
+                f"fix dynamics all npt temp {temperature} {stresses} flip no nreset {self._settings.steps_per_frame}",
                 f"fix drift all momentum {_DRIFT_STEPS} linear 1 1 1",
             ]
         )
