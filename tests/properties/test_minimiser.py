@@ -183,3 +183,26 @@ def test_an_inflection_is_passed_quickly_and_no_step_exceeds_the_cap() -> None:
     assert found.ending is Ending.INTERRUPTED
     assert found.evaluations < 40
     assert np.diff(places).max() <= 0.5 + 1e-12
+
+
+def double_well(x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Minima at -1 and, lower, near +1."""
+    return float(np.sum((x**2 - 1) ** 2 - 0.1 * x)), 4 * x * (x**2 - 1) - 0.1
+
+
+@pytest.mark.parametrize(("known", "well"), [(-1.02, -1), (-0.2, 1)])
+def test_the_known_start_is_taken_where_it_is_lower(known: float, well: int) -> None:
+    other = np.array([known])
+    minimiser = Minimiser(tolerance=1e-8, max_evaluations=100)
+    found = minimiser.minimise(double_well, np.array([0.3]), (other, double_well(other)[0]))
+    assert found.converged
+    assert np.sign(found.coordinates[0]) == well
+
+
+def test_a_start_without_energy_is_left_for_the_known_one() -> None:
+    def cut_off(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return (np.nan, np.full(1, np.nan)) if x[0] > 5 else (float(x @ x), 2 * x)
+
+    found = Minimiser(tolerance=1e-8, max_evaluations=100).minimise(cut_off, np.array([9.0]), (np.array([1.0]), 1.0))
+    assert found.converged
+    assert found.coordinates[0] == pytest.approx(0.0, abs=1e-8)

@@ -327,6 +327,26 @@ def test_a_core_that_does_not_relax_is_a_convergence_error(search: Search) -> No
         search("Fe", max_evaluations=50, force_tolerance_ev_per_angstrom=1e-30, accepted_force_ev_per_angstrom=1e-30)
 
 
+def beyond(known: list[tuple[float, np.ndarray]], target: float) -> np.ndarray:
+    """Thirty times as far as the branch leads: a core that has glided, before anything is relaxed."""
+    return known[-1][1] + 30 * (extrapolate(known, target) - known[-1][1])
+
+
+def torn(known: list[tuple[float, np.ndarray]], target: float) -> np.ndarray:
+    """Atoms far from where the branch leads them, with the core where it was."""
+    return extrapolate(known, target) + np.random.default_rng(0).uniform(-0.4, 0.4, len(known[0][1]))
+
+
+@pytest.mark.parametrize("astray", [beyond, torn])
+def test_an_extrapolation_that_leads_astray_is_not_followed(
+    search: Search, iron: PeierlsStressResult, monkeypatch: pytest.MonkeyPatch, astray: Callable[..., np.ndarray]
+) -> None:
+    monkeypatch.setattr(module, "extrapolate", astray)
+    found = search("Fe", directions=("forward",))
+    assert found.peierls_mpa == pytest.approx(iron.peierls_mpa, abs=found.peierls_error_mpa + iron.peierls_error_mpa)
+    assert all(np.diff(np.sort(found.curves[0].stress_mpa)) > 0)
+
+
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=3), st.floats(-5, 5))
 def test_extrapolation_is_exact_for_parabolas(coefficients: list[float], target: float) -> None:
     def parabola(x: float) -> np.ndarray:
