@@ -11,6 +11,12 @@ TRANSFER_SETTINGS = SETTINGS.transfer
 
 STRUCTURE_GROUPS = [name for name in TRANSFER_SETTINGS.groups if name != "joint"]
 
+# A comparison of structures needs all of them, a curve of shots machine-learned potentials with a stress, which the
+# shipped library has.
+EXTRA_SECTIONS = ({"training": f"{TRANSFER}/training.h5"} if "joint" in TRANSFER_SETTINGS.groups else {}) | (
+    {"shots": f"{TRANSFER}/shots.h5"} if TRANSFER_SETTINGS.library == "shipped" else {}
+)
+
 # A library that comes with the package is no input: the digest of the code covers it.
 TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
     TRANSFER_SETTINGS.library, TRANSFER_SETTINGS.library
@@ -64,7 +70,7 @@ rule transfer_validation:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         code=code_digest("glideflow.transfer.validation", "glideflow.transfer.regressors"),
-        settings=TRANSFER_SETTINGS.model_dump_json(exclude={"library", "groups", "data"}),
+        settings=TRANSFER_SETTINGS.model_dump_json(exclude={"library", "groups", "data", "shots", "shot_draws"}),
         config=configuration_in_force,
         work=lambda wildcards, output: f"{RUN.work}/transfer",
     shell:
@@ -201,9 +207,63 @@ rule transfer_errors:
         + "--output {output.table:q} --output {output.values:q} --output {output.record:q} > {log:q} 2>&1"
 
 
+rule transfer_shots:
+    """Error on machine-learned potentials against the number of others that a model was tuned to."""
+    input:
+        library=TRANSFER_LIBRARY,
+    output:
+        table=f"{TRANSFER}/shots.md",
+        record=f"{TRANSFER}/shots.h5",
+    log:
+        f"{RESULTS}/logs/transfer_shots.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_shots.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        code=code_digest(
+            "glideflow.transfer.few_shot", "glideflow.transfer.regressors", "glideflow.reporting.transfer_shots"
+        ),
+        settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa", "data", "shots", "shot_draws"}),
+        config=configuration_in_force,
+    shell:
+        "glideflow transfer shots --config {params.config:q} "
+        + LIBRARY_OPTION
+        + "--output {output.table:q} --output {output.record:q} > {log:q} 2>&1"
+
+
+rule transfer_training:
+    """One model of all structures against one of each, in the same folds."""
+    input:
+        f"{TRANSFER}/data/joint.h5",
+    output:
+        f"{TRANSFER}/training.h5",
+    log:
+        f"{RESULTS}/logs/transfer_training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_training.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.training_scope", "glideflow.transfer.regressors"),
+        settings=TRANSFER_SETTINGS.model_dump_json(exclude={"library", "groups", "data", "shots", "shot_draws"}),
+        config=configuration_in_force,
+        work=lambda wildcards, output: f"{RUN.work}/transfer",
+    shell:
+        "glideflow transfer validate --dataset {input:q} --training both --split family --config {params.config:q}"
+        " --work {params.work:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule transfer_report:
     """The same with figures, as a page that opens without a network."""
     input:
+        **EXTRA_SECTIONS,
         validations=rules.transfer_table.input.validations,
         controls=rules.transfer_table.input.controls,
         curves=expand(f"{TRANSFER}/{{group}}.curves.h5", group=TRANSFER_SETTINGS.groups),
@@ -225,10 +285,16 @@ rule transfer_report:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        code=code_digest("glideflow.reporting.transfer", "glideflow.reporting.transfer_errors"),
+        code=code_digest(
+            "glideflow.reporting.transfer",
+            "glideflow.reporting.transfer_errors",
+            "glideflow.reporting.transfer_shots",
+            "glideflow.reporting.transfer_training",
+        ),
         curves=lambda wildcards, input: [f"--curves={file}" for file in input.curves],
+        sections=lambda wildcards, input: [f"--{name}={input[name]}" for name in ("errors", *EXTRA_SECTIONS)],
     shell:
-        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} --errors {input.errors:q}"
+        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} {params.sections:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

@@ -20,6 +20,7 @@ from glideflow.cli.transfer_options import (
     ModelOption,
     OneModelOption,
     OneSeedOption,
+    OutputsOption,
     ResumeOption,
     SeedOption,
     StructuresOption,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from glideflow.transfer.dataset import TransferDataset
     from glideflow.transfer.strengths import StrengthTable
     from glideflow.transfer.summary import SummaryRow
-    from glideflow.transfer.validation import LearningCurve
+    from glideflow.transfer.validation import LearningCurve, ValidationRecord
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -93,6 +94,15 @@ def validate(
     permuted: Annotated[
         bool, typer.Option("--permuted", help="Control: train on permuted stresses, which must leave no skill.")
     ] = False,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            "--training",
+            help="Of a joint data set: one model of all structures (together), one of each (apart), or both in the "
+            "same folds. Default: as the model does by itself.",
+            metavar="together|apart|both",
+        ),
+    ] = None,
     work: ResumeOption = None,
     library: LibraryOption = None,
     config: ConfigOption = None,
@@ -108,12 +118,18 @@ def validate(
     from glideflow.storage import write_record
     from glideflow.transfer.regressors import regressor
     from glideflow.transfer.summary import summarise
+    from glideflow.transfer.training_scope import scoped_regressors
     from glideflow.transfer.validation import Validations
     from glideflow.transfer.validation import validate as validate_model
 
     settings = settings_from(config, overrides).transfer
     wanted, samples = settings.validation, named_samples(group, dataset, settings, library)
-    recipes = [regressor(name, settings) for name in models or wanted.models]
+    recipes = (
+        [regressor(name, settings) for name in models or wanted.models]
+        if training is None
+        else scoped_regressors(models or wanted.training_models, settings, training)
+    )
+    own_folds = wanted.folds if training is None else wanted.training_folds
     with progress_display() as progress:
         records = [
             validate_model(
@@ -121,7 +137,7 @@ def validate(
                 samples,
                 split,
                 seeds or wanted.seeds,
-                folds=wanted.folds if folds is None else folds,
+                folds=own_folds if folds is None else folds,
                 floor_mpa=settings.floor_mpa,
                 permuted=permuted,
                 work=work,
@@ -141,6 +157,7 @@ def validate(
             ),
         )
     _print_summary(summarise(records), as_json=as_json)
+    _print_training(records, as_json=as_json)
 
 
 @app.command()
@@ -207,6 +224,7 @@ def table(
         print(in_markdown(rows), end="")
     else:
         _print_summary(rows, as_json=as_json)
+        _print_training(records, as_json=as_json)
 
 
 @app.command()
@@ -220,6 +238,12 @@ def report(
     errors: Annotated[
         Path | None, typer.Option("--errors", help="Errors by kind (HDF5) of `glideflow transfer errors`.")
     ] = None,
+    shots: Annotated[
+        Path | None, typer.Option("--shots", help="Error by number of shots (HDF5) of `glideflow transfer shots`.")
+    ] = None,
+    training: Annotated[
+        Path | None, typer.Option("--training", help="Validations (HDF5) of `validate --group joint --training both`.")
+    ] = None,
 ) -> None:
     """Write validations as one page with tables and figures that opens without a network.
 
@@ -228,13 +252,19 @@ def report(
     """
     from glideflow.reporting.transfer import write_validation_page
     from glideflow.reporting.transfer_errors import error_section
+    from glideflow.reporting.transfer_shots import shot_section
+    from glideflow.reporting.transfer_training import scope_section
     from glideflow.storage import read_record
     from glideflow.transfer.error_decomposition import ErrorTable
+    from glideflow.transfer.few_shot import FewShotCurve
+    from glideflow.transfer.training_scope import scope_rows
     from glideflow.transfer.validation import LearningCurves, Validations
 
     validations = [read_record(file, Validations) for file in files]
     found = [read_record(file, LearningCurves) for file in curves or ()]
     further = [] if errors is None else [error_section(read_record(errors, ErrorTable))]
+    further += [] if shots is None else [shot_section(read_record(shots, FewShotCurve))]
+    further += [] if training is None else [scope_section(scope_rows(read_record(training, Validations).records))]
     write_validation_page(validations, found, output, further)
     print(output)
 
@@ -288,10 +318,7 @@ def fit(
 def strengths(
     *,
     model: OneModelOption = "best",
-    outputs: Annotated[
-        list[Path] | None,
-        typer.Option("--output", "-o", help="HDF5 file for the table; a .csv or .md file is text. Repeatable."),
-    ] = None,
+    outputs: OutputsOption = None,
     seed: OneSeedOption = 0,
     library: LibraryOption = None,
     config: ConfigOption = None,
@@ -414,6 +441,16 @@ def _print_summary(rows: Sequence[SummaryRow], *, as_json: bool) -> None:
         print_rows([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in found], title)
 
 
+def _print_training(records: Sequence[ValidationRecord], *, as_json: bool) -> None:
+    """Both ways of training side by side, where models were trained both ways."""
+    from glideflow.reporting.transfer_training import SCOPE_COLUMNS, scope_cells
+    from glideflow.transfer.training_scope import scope_rows
+
+    rows = scope_rows(records)
+    if rows and not as_json:
+        print_rows(SCOPE_COLUMNS, scope_cells(rows), "trained on all structures together, and on each apart")
+
+
 def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
     import json
 
@@ -443,6 +480,7 @@ def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
 
 
 app.command()(transfer_errors.errors)
+app.command()(transfer_errors.shots)
 app.command()(train)
 app.command()(combine)
 app.command()(calibrate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_
 from glideflow.cli.transfer_options import (
     OneModelOption,
     OneSeedOption,
+    OutputsOption,
+    StructuresOption,
     ValidationsOption,
     configured_library,
     print_rows,
@@ -33,10 +36,7 @@ StrengthsOption = Annotated[
 
 def errors(
     *,
-    outputs: Annotated[
-        list[Path] | None,
-        typer.Option("--output", "-o", help="HDF5 file for the errors; a .csv or .md file is text. Repeatable."),
-    ] = None,
+    outputs: OutputsOption = None,
     strengths: StrengthsOption = None,
     validations: ValidationsOption = None,
     model: OneModelOption = "best",
@@ -55,6 +55,7 @@ def errors(
     potentials, and the share of every term in it. What there is no data for
     stays empty and says why.
     """
+    from glideflow.reporting.transfer_errors import error_csv, error_markdown
     from glideflow.storage import read_record
     from glideflow.strength_library import load
     from glideflow.transfer.error_decomposition import error_table
@@ -67,8 +68,68 @@ def errors(
     held_out = [record for file in validations or () for record in read_record(file, Validations).records]
     table = error_table(found, settings.data, made, held_out)
     for output in outputs or ():
-        _write(table, output)
+        _write(table, output, {".csv": error_csv, ".md": error_markdown})
     _print(table, as_json=as_json)
+
+
+def shots(
+    *,
+    outputs: OutputsOption = None,
+    groups: StructuresOption = None,
+    counts: Annotated[
+        list[int] | None,
+        typer.Option("--shots", min=0, help="Number of shots. Repeatable. Default: those of the configuration."),
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most draws of shots for each potential and number. Default: that of the configuration."
+        ),
+    ] = None,
+    model: OneModelOption = "best",
+    seed: OneSeedOption = 0,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Error on machine-learned potentials against the number of others that a model was tuned to.
+
+    Each machine-learned potential with a Peierls stress is held out in turn;
+    the model learns from all classical potentials of its structure and from so
+    many of the others.
+    """
+    import json
+    from dataclasses import asdict
+
+    from glideflow.cli.display import progress_display
+    from glideflow.reporting.transfer_shots import SHOT_COLUMNS, cannot_show, shot_cells, shot_markdown, shot_rows
+    from glideflow.strength_library import load
+    from glideflow.transfer.assembly import STRUCTURES
+    from glideflow.transfer.few_shot import few_shot_curve
+    from glideflow.transfer.regressors import regressor
+
+    settings = settings_from(config, overrides).transfer
+    with progress_display() as progress:
+        curve = few_shot_curve(
+            load(library or configured_library(settings)),
+            settings.data,
+            regressor(model, settings),
+            counts or settings.shots,
+            floor_mpa=settings.floor_mpa,
+            draws=draws or settings.shot_draws,
+            seed=seed,
+            structures=groups or STRUCTURES,
+            progress=progress,
+        )
+    for output in outputs or ():
+        _write(curve, output, {".md": shot_markdown})
+    rows = shot_rows(curve)
+    if as_json:
+        print(json.dumps({"rows": [asdict(row) for row in rows], "cannot_show": cannot_show(curve)}, indent=2))
+        return
+    print_rows(SHOT_COLUMNS, shot_cells(rows))
+    print("\n".join(printable(text) for text in cannot_show(curve)))
 
 
 def _strengths(library: Library, settings: TransferSettings, model: str, seed: int) -> StrengthTable:
@@ -83,16 +144,16 @@ def _strengths(library: Library, settings: TransferSettings, model: str, seed: i
         )
 
 
-def _write(table: ErrorTable, output: Path) -> None:
+def _write(value: Any, output: Path, texts: Mapping[str, Callable[[Any], str]]) -> None:  # noqa: ANN401 - any record
+    """Write a record as text by the ending of the file, else as HDF5."""
     from glideflow.atomic import write_text
-    from glideflow.reporting.transfer_errors import error_csv, error_markdown
     from glideflow.storage import write_record
 
-    text = {".csv": error_csv, ".md": error_markdown}.get(output.suffix)
+    text = texts.get(output.suffix)
     if text is None:
-        write_record(output, table)
+        write_record(output, value)
     else:
-        write_text(output, text(table))
+        write_text(output, text(value))
 
 
 def _print(table: ErrorTable, *, as_json: bool) -> None:

@@ -40,6 +40,10 @@ ValidationsOption = Annotated[
     list[Path] | None,
     typer.Option("--validation", help="Validations (HDF5) of `glideflow transfer validate`. Repeatable."),
 ]
+OutputsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--output", "-o", help="HDF5 file for the result; a .csv or .md file is text. Repeatable."),
+]
 OneModelOption = Annotated[str, typer.Option("--model", "-m", help="The model that transfers.")]
 OneSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the model.")]
 ResumeOption = Annotated[

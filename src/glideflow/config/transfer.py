@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ BaselineName = Literal[
     "semidiscrete_pn",
     "semidiscrete_pn_fit",
 ]
+Shots = Annotated[int, Field(ge=0, le=1000)]
 ModelName = Literal[BaselineName, "best", "paper", "compact"]
 
 
@@ -63,6 +64,10 @@ class TransferValidationSettings(Section):
     """Numbers of families; those that the data set does not have are left out."""
     curve_folds: int = Field(default=5, ge=2, le=1000)
     """Folds by family of a learning curve."""
+    training_models: tuple[ModelName, ...] = ("best", "forest_pn", "ridge")
+    """Models that are trained on all structures together and on each apart, to compare both."""
+    training_folds: int = Field(default=10, ge=2, le=1000)
+    """Folds by family of that comparison."""
 
 
 class TransferSettings(Section):
@@ -79,5 +84,9 @@ class TransferSettings(Section):
     """Which samples a data set has."""
     validation: TransferValidationSettings = TransferValidationSettings()
     """How models are validated."""
+    shots: tuple[Shots, ...] = Field(default=(0, 1, 2, 4, 8), min_length=1, max_length=50)
+    """Numbers of machine-learned potentials that a model is tuned to, for the curve of error against them."""
+    shot_draws: int = Field(default=5, ge=1, le=1000)
+    """Most draws of such potentials for each one that is held out, and for each number."""
     networks: EnsembleSettings = EnsembleSettings()
     """Ensembles of networks: the models ``paper`` and ``compact``, and ``glideflow transfer train``."""

@@ -74,8 +74,9 @@ def error_section(table: ErrorTable) -> Section:
             plot("errors-routes", "Mean error of every route to the Peierls stress.", decomposition(table)),
         ),
         tables=(
-            text_table("Errors by kind", TERM_COLUMNS, term_rows(table)),
-            text_table("Errors by route", ROUTE_COLUMNS, route_rows(table)),
+            text_table("Errors by kind", TERM_COLUMNS, [_term_row(term) for term in table.terms if len(term.log10)]),
+            text_table("Errors by route", ROUTE_COLUMNS, [_route_row(route) for route in table.routes if route.values]),
+            text_table("What there is no data for", ("error, metals and why",), [[text] for text in reasons(table)]),
         ),
     )
 

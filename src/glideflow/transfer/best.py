@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -166,11 +166,13 @@ class BestRegressor:
     Attributes:
         floor_mpa: floor of the target.
         known: solved cores by key, see `glideflow.transfer.core_solutions.core_solutions`.
+        pooled: whether one model of all structures is made.
         name: name of the model.
     """
 
     floor_mpa: float = FLOOR_MPA
     known: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
+    pooled: bool = False
     name: str = "best"
 
     def fit(self, dataset: TransferDataset, indices: IntArray, seed: int) -> FittedBest:
@@ -188,9 +190,9 @@ class BestRegressor:
             raise PropertyError(f"{len(part)} samples to learn from", expected="two at least, better dozens")
         features = best_features(part, np.arange(len(part)), known=self.known)
         target = target_log10(part, self.floor_mpa)
-        groups = sample_groups(part.structures)
+        groups = {POOLED: np.arange(len(part))} if self.pooled else sample_groups(part.structures)
         parts = {
-            name: fitted_part(Features(features.names, features.values[chosen]), _chosen(target, chosen), seed)
+            name: fitted_part(Features(features.names, features.values[chosen]), target.select(chosen), seed)
             for name, chosen in groups.items()
         }
         return FittedBest(parts, self.known)
@@ -345,10 +347,6 @@ def _calibration(held_out: Prediction, target: Target) -> Calibration:
     if len(target.log10_mpa) >= FEWEST_RESIDUALS:
         return calibrate(held_out, target, method="scaled")
     return Calibration(method="scaled", offset_log10=0.0, slope=1.0, levels=(), factors=(), residuals=0)
-
-
-def _chosen(target: Target, chosen: IntArray) -> Target:
-    return replace(target, log10_mpa=target.log10_mpa[chosen], censored=target.censored[chosen])
 
 
 def _quiet() -> warnings.catch_warnings[None]:

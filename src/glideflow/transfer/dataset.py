@@ -194,6 +194,10 @@ class Target:
     censored: NDArray[np.bool_]
     floor_mpa: float
 
+    def select(self, indices: IntArray) -> Target:
+        """Those of samples (m), which may be repeated; a boolean mask (n,) selects as well."""
+        return replace(self, log10_mpa=self.log10_mpa[indices], censored=self.censored[indices])
+
 
 def target_log10(dataset: TransferDataset, floor_mpa: float = FLOOR_MPA) -> Target:
     """The target of every sample.

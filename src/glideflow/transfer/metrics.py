@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glideflow.crystals.lattices import FloatArray
+from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.storage import record
 from glideflow.transfer.dataset import Target
 
@@ -142,13 +142,36 @@ def median_factor_interval(
     Returns:
         The lower and the upper bound of the median factor.
     """
-    names, family = np.unique(np.array(families), return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    drawn = _drawn(families, draws, seed)
     order = np.argsort(np.abs(errors))
-    weights = counts[:, family[order]].cumsum(axis=1)  # (draws, m) samples drawn up to each
+    weights = drawn[:, order].cumsum(axis=1)  # (draws, m) samples drawn up to each
     middle = (weights >= weights[:, -1:] / 2).argmax(axis=1)
     low, high = np.quantile(np.abs(errors)[order][middle], [(1 - level) / 2, (1 + level) / 2])
     return float(10**low), float(10**high)
+
+
+def mean_interval(
+    values: FloatArray, families: Sequence[str], *, level: float = 0.9, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """How well a mean is known from so few families: bounds by the same bootstrap.
+
+    Args:
+        values: (m,) values.
+        families: (m) family of each sample.
+        level: share of the draws inside.
+        draws: number of draws.
+        seed: seed of the draws.
+    """
+    drawn = _drawn(families, draws, seed)
+    low, high = np.quantile(drawn @ values / drawn.sum(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _drawn(families: Sequence[str], draws: int, seed: int) -> IntArray:
+    """(draws, m) how often each sample is in a sample of families drawn with replacement."""
+    names, family = np.unique(np.array(families), return_inverse=True)
+    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    return np.asarray(counts[:, family])
 
 
 def _root_mean_square(errors: FloatArray) -> float:

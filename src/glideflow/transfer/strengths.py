@@ -164,7 +164,7 @@ def strength_table(
 
 
 def _with_stresses(library: Library, settings: TransferDataSettings) -> list[str]:
-    return [name for name in STRUCTURES if _samples(library, settings, name, EMPIRICAL, "reference") is not None]
+    return [name for name in STRUCTURES if samples_of(library, settings, name, EMPIRICAL, "reference") is not None]
 
 
 class _Route:
@@ -183,9 +183,9 @@ class _Route:
         self._by_protocol = {
             protocol: found
             for protocol in PROTOCOLS
-            if (found := _samples(library, settings, structure, EMPIRICAL, protocol)) is not None
+            if (found := samples_of(library, settings, structure, EMPIRICAL, protocol)) is not None
         }
-        self.learned = _samples(library, settings, structure, MACHINE_LEARNED, "reference", with_stress=False)
+        self.learned = samples_of(library, settings, structure, MACHINE_LEARNED, "reference", with_stress=False)
         if "reference" not in self._by_protocol:
             raise ConfigurationError(
                 f"no classical potential of {structure} with a Peierls stress in the library {library.name!r}",
@@ -221,7 +221,7 @@ class _Route:
         by_eam = self._predicted(self.empirical, np.arange(len(learned)))
         found = []
         for index, identifier in enumerate(learned.potential_ids):
-            shots = _shots(learned, index)
+            shots = shots_for(learned, index)
             by_mlff = self._with_shots(shots, index)
             found.append(
                 (
@@ -252,7 +252,7 @@ class _Route:
         return fitted.predict(self.learned, indices)
 
 
-def _samples(
+def samples_of(
     library: Library,
     settings: TransferDataSettings,
     structure: str,
@@ -261,7 +261,16 @@ def _samples(
     *,
     with_stress: bool = True,
 ) -> TransferDataset | None:
-    """Samples of one kind of potentials; None if there is none."""
+    """Samples of one kind of potentials of a structure; None if there is none.
+
+    Args:
+        library: the library.
+        settings: which potentials take part; protocol and sources are those that follow.
+        structure: crystal structure.
+        source: kind of potentials.
+        protocol: how the stresses were computed.
+        with_stress: whether a sample needs a Peierls stress.
+    """
     wanted = settings.model_copy(update={"sources": (source,), "protocol": protocol})
     try:
         return assemble(library, wanted, (structure,), name=structure, with_stress=with_stress)
@@ -271,8 +280,8 @@ def _samples(
         raise
 
 
-def _shots(learned: TransferDataset, index: int) -> IntArray:
-    """Machine-learned potentials with a stress; of the same metal none that is of the same family."""
+def shots_for(learned: TransferDataset, index: int) -> IntArray:
+    """Numbers of the samples with a stress that may help to predict one: of its metal none that is of its family."""
     families, elements = np.array(learned.families), np.array(learned.elements)
     own = (families == families[index]) & (elements == elements[index])
     return np.flatnonzero(np.isfinite(learned.peierls_mpa) & ~own)

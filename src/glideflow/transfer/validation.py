@@ -118,9 +118,7 @@ class ValidationRecord:
     def scores(self, structure: str = "") -> tuple[Scores, ...]:
         """Scores of each run, over all samples or those of one structure."""
         chosen = np.array([structure in ("", own) for own in self.structures], dtype=bool)
-        target = Target(
-            log10_mpa=self.target_log10_mpa[chosen], censored=self.censored[chosen], floor_mpa=self.floor_mpa
-        )
+        target = self.target.select(chosen)
         return tuple(score(run.log10_mpa[chosen], run.spread_log10[chosen], target) for run in self.runs)
 
 
@@ -418,10 +416,16 @@ def _key(
     regressor: Regressor, dataset: TransferDataset, split: str, folds: int, floor_mpa: float, permuted: bool
 ) -> str:
     """Digest of what decides the predictions, the code of the model included."""
+    return request_key("transfer", _identity(regressor), content_sha256(dataset), split, folds, floor_mpa, permuted)
+
+
+def _identity(regressor: Regressor) -> tuple[object, ...]:
+    """What tells a model from others: name, settings and code, those of a recipe within it included."""
     own = type(regressor).__module__
     code = code_digest(own) if own.startswith(_PACKAGE) else ""
-    identity = (regressor.name, own, type(regressor).__qualname__, getattr(regressor, "settings_json", ""), code)
-    return request_key("transfer", identity, content_sha256(dataset), split, folds, floor_mpa, permuted)
+    named = (regressor.name, own, type(regressor).__qualname__, getattr(regressor, "settings_json", ""), code)
+    inner = getattr(regressor, "recipe", None)
+    return named if inner is None else (*named, _identity(inner))
 
 
 def _refuse_unknown_stress(dataset: TransferDataset) -> None:

@@ -90,6 +90,11 @@ def logarithmic(title: str, range_: tuple[float, float] | None = None, **parts: 
     return axis(title, type="log", dtick=1, exponentformat="none", **bounds, **parts)
 
 
+def ticks(*values: float) -> dict[str, Any]:
+    """Ticks of an axis at these values."""
+    return {"tickmode": "array", "tickvals": list(values), "ticktext": [f"{value:g}" for value in values]}
+
+
 def note(text: str, **parts: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of Plotly's annotations
     """Small text in coordinates of the figure, centred unless placed."""
     base: dict[str, Any] = {

@@ -127,7 +127,7 @@ def _part(route: RouteError, name: str) -> tuple[float, float]:
 def _factor_ticks(routes: Sequence[RouteError]) -> dict[str, object]:
     ends = [float(route.mean_log10[route.mean_log10 * sign > 0].sum()) for route in routes for sign in (1, -1)]
     decades = range(int(np.floor(min(ends))), int(np.ceil(max(ends))) + 1)
-    return {"tickmode": "array", "tickvals": list(decades), "ticktext": [f"{10.0**each:g}" for each in decades]}
+    return style.ticks(*decades) | {"ticktext": [f"{10.0**each:g}" for each in decades]}
 
 
 def _factor_bar() -> dict[str, object]:
