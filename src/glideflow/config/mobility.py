@@ -8,6 +8,7 @@ from pydantic import Field
 
 from glideflow.config.base import Section
 from glideflow.config.mobility_dynamics import MobilityDynamicsSettings
+from glideflow.config.mobility_network import MobilityNetworkSettings
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 EdgesNm = tuple[
@@ -60,3 +61,5 @@ class MobilitySettings(Section):
     """Cells."""
     dynamics: MobilityDynamicsSettings = MobilityDynamicsSettings()
     """Molecular dynamics."""
+    network: MobilityNetworkSettings = MobilityNetworkSettings()
+    """Learning the mobility from trajectories."""
