@@ -11,6 +11,7 @@ from glideflow.crystals.lattices import FloatArray
 from glideflow.errors import PropertyError
 from glideflow.mobility.orientations import LineOrientation
 from glideflow.properties.anisotropic_line import energy_tensor, rotated, stiffness_tensor
+from glideflow.properties.elastic import VOIGT
 
 ComplexArray = NDArray[np.complex128]
 
@@ -71,6 +72,23 @@ def voigt_average(tensor_gpa: FloatArray) -> IsotropicElasticity:
 def _energy_factor(stiffness: FloatArray, axes: FloatArray, direction: int) -> float:
     """K in GPa for a line along y of the axes, with its Burgers vector along one of them."""
     return float(energy_tensor(rotated(stiffness, axes), np.eye(3)[0], np.eye(3)[2])[direction, direction])
+
+
+def elastic_strain(tensor_gpa: FloatArray, orientation: LineOrientation, stress_mpa: FloatArray) -> FloatArray:
+    """(3, 3) strain under a stress, both in the frame of an orientation.
+
+    Args:
+        tensor_gpa: (6, 6) elastic constants in the cubic axes, Voigt order.
+        orientation: the frame.
+        stress_mpa: (3, 3) stress.
+    """
+    axes = orientation.axes
+    cubic = axes.T @ stress_mpa @ axes
+    engineering = np.linalg.solve(tensor_gpa, np.array([cubic[i, j] for i, j in VOIGT]) / 1e3)
+    strain = np.zeros((3, 3))
+    for value, (i, j) in zip(engineering, VOIGT, strict=True):
+        strain[i, j] = strain[j, i] = value if i == j else value / 2
+    return np.asarray(axes @ strain @ axes.T)
 
 
 class IsotropicRow:
