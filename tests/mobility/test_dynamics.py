@@ -20,6 +20,7 @@ from glideflow.mobility import dynamics
 from glideflow.mobility.blocks import BccMetal
 from glideflow.mobility.dipoles import dipole
 from glideflow.mobility.dynamics import TrajectoryRequest, run_trajectory, simulate
+from glideflow.mobility.loops import shear_loop
 from glideflow.mobility.molecular_dynamics import DynamicsSession
 from glideflow.mobility.orientations import nearest_line
 from glideflow.mobility.trajectory import FRAME_ARRAYS, MobilityScenario, Trajectory, read_trajectory
@@ -177,6 +178,15 @@ def test_lines_that_are_not_there_end_a_trajectory(make_request: Request, tmp_pa
     assert found.rejected == (found.reason,)
     assert len(found.times_ps) == 0
     assert not list(tmp_path.glob("*.restart"))
+
+
+def test_a_loop_that_is_too_small_to_be_one_ends_its_trajectory(make_request: Request, tmp_path: Path) -> None:
+    stiffness = np.diag([170.0, 170, 170, 60, 60, 60]) + np.pad(50.0 * (1 - np.eye(3)), (0, 3))
+    loop = shear_loop(IRON, 1.2, (4.5, 4.5, 3.0), tensor_gpa=stiffness, sides=24, images=1)
+    settings = TINY.model_copy(update={"expansion_ps": 0.0, "shortest_loop_angstrom": 150.0})
+    found = simulate(make_request(cell=loop, settings=settings, work=tmp_path))
+    assert (found.status, found.topologies) == ("vanished", ("closed",))
+    assert found.ended
 
 
 def test_an_unstable_simulation_is_an_outcome(make_request: Request, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from glideflow.mobility.extraction import (
     in_order,
     resampled,
 )
+from glideflow.mobility.loops import shear_loop
 from glideflow.mobility.orientations import nearest_line
 
 IRON = BccMetal("Fe", 2.8553, 0.3)
@@ -148,6 +149,25 @@ def test_the_lines_of_a_dipole_are_found_where_they_were_built_with_their_burger
         np.testing.assert_array_equal(line.burgers_angstrom, cell.burgers_angstrom)
         apart = (line.centre_fractional() - built.points_angstrom[0] @ np.linalg.inv(cell.cell_angstrom))[[0, 2]]
         np.testing.assert_allclose((apart - np.rint(apart)) * np.diag(cell.cell_angstrom)[[0, 2]], 0.0, atol=2.5)
+
+
+def test_a_shear_loop_is_found_in_the_sense_in_which_a_positive_stress_makes_it_grow() -> None:
+    pytest.importorskip("ovito.data", reason="needs the PyPI package ovito with libEGL and libGL")
+    stiffness = np.diag([170.0, 170, 170, 60, 60, 60]) + np.pad(50.0 * (1 - np.eye(3)), (0, 3))
+    cell = shear_loop(IRON, 1.8, (6.0, 6.0, 4.0), tensor_gpa=stiffness, sides=24, images=1)
+    (line,) = extract_lines(
+        cell.positions_angstrom, cell.cell_angstrom, structure="bcc", burgers_angstrom=cell.burgers_angstrom
+    )
+    assert line.topology == "closed"
+    assert not line.period.any()
+    np.testing.assert_array_equal(line.burgers_angstrom, cell.burgers_angstrom)
+    chain = resampled(line, cell.cell_angstrom, 5.0).chain_angstrom(cell.cell_angstrom)
+    force = np.cross(cell.shear_stress_mpa(1.0) @ cell.burgers_angstrom, np.diff(chain, axis=0))
+    outward = 0.5 * (chain[1:] + chain[:-1]) - chain[:-1].mean(axis=0)
+    assert (np.sum(force * outward, axis=1) > 0).all()
+    radii = np.linalg.norm(chain[:-1] - chain[:-1].mean(axis=0), axis=1)
+    assert radii.mean() == pytest.approx(18.0, abs=2.0)
+    assert np.ptp(chain[:, 2]) < 5.0
 
 
 def test_a_perfect_crystal_has_no_lines() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,23 +29,37 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from glideflow.config.run import RunSettings
-    from glideflow.crystals.lattices import FloatArray
     from glideflow.mobility.cells import DislocationCell
     from glideflow.mobility.trajectory import Trajectory
     from glideflow.mobility.velocities import GlideVelocity
     from glideflow.potentials.record import Potential
     from glideflow.progress import Progress
+    from glideflow.properties.results import ElasticResult, LatticeResult
     from glideflow.property_specs import Property
 
 SCENARIO_PANEL = "Scenario"
 
+
+class Kind(StrEnum):
+    """Which dislocations a cell has."""
+
+    DIPOLE = "dipole"
+    LOOP = "loop"
+
+
+KindOption = Annotated[Kind, typer.Option(help="Two straight lines, or a shear loop.", rich_help_panel=SCENARIO_PANEL)]
+RadiusOption = Annotated[
+    float | None,
+    typer.Option(help="Radius of a loop in nm. Default: of the configuration.", rich_help_panel=SCENARIO_PANEL),
+]
+
 AngleOption = Annotated[
     float,
-    typer.Option(help="Angle between Burgers vector and line: 0 screw, 90 edge.", rich_help_panel=SCENARIO_PANEL),
+    typer.Option(help="Angle of a dipole between Burgers vector and lines.", rich_help_panel=SCENARIO_PANEL),
 ]
 SizeOption = Annotated[
-    tuple[float, float, float],
-    typer.Option(help="Cell along glide, line and normal, in nm.", rich_help_panel=SCENARIO_PANEL),
+    tuple[float, float, float] | None,
+    typer.Option(help="Cell along x, y and z in nm. Default: of the configuration.", rich_help_panel=SCENARIO_PANEL),
 ]
 StressOption = Annotated[
     float,
@@ -55,11 +70,13 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the velocities.", 
 
 
 @dataclass(frozen=True)
-class _Dipole:
-    """The dipole that was asked for."""
+class _Lines:
+    """The dislocations that were asked for."""
 
+    kind: Kind
     angle_deg: float
-    size_nm: tuple[float, float, float]
+    radius_nm: float | None
+    size_nm: tuple[float, float, float] | None
     stress_mpa: float
 
 
@@ -67,19 +84,23 @@ class _Dipole:
 def run(
     choice: PotentialChoice,
     run: RunChoice,
+    kind: KindOption = Kind.DIPOLE,
     angle: AngleOption = 90.0,
-    size: SizeOption = (8.0, 2.8, 16.0),
+    radius: RadiusOption = None,
+    size: SizeOption = None,
     stress: StressOption = 500.0,
     temperature: TemperatureOption = 300.0,
     seed: SeedOption = 0,
     lattice: LatticeOption = None,
     elastic: ElasticOption = None,
 ) -> None:
-    """Molecular dynamics of a dislocation dipole under stress, its lines extracted while it runs.
+    """Molecular dynamics of dislocations under stress, their lines extracted while it runs.
 
-    The trajectory (--output) holds nodes and connectivity of the lines, box, stress and temperature, not the atoms.
-    Interrupted, the same command goes on from its last checkpoint in --work. How long it simulates and how often it
-    looks is set in mobility.dynamics, e.g. --set mobility.dynamics.duration_ps=10.
+    The trajectory (--output) holds nodes and connectivity of the lines, box,
+    stress and temperature, not the atoms. Interrupted, the same command goes on
+    from its last checkpoint in --work. Without a potential that of the section
+    mobility is taken. How long it simulates and how often it looks is set in
+    mobility.dynamics, e.g. --set mobility.dynamics.duration_ps=10.
     """
     from glideflow.cli.display import progress_display
     from glideflow.cli.properties import refuse_unwritable
@@ -87,12 +108,12 @@ def run(
     from glideflow.mobility.trajectory import MobilityScenario
 
     settings = settings_from(run.config, run.overrides)
-    potential = chosen_potential(choice, settings)
+    potential = chosen_potential(_or_default(choice, settings), settings)
     output = _named(run.output)
     refuse_unwritable(output)
+    lines = _Lines(kind, angle, radius, size, stress)
     with progress_display() as progress:
-        scenario = _Dipole(angle, size, stress)
-        cell = _dipole(potential, settings, scenario, {"lattice": lattice, "elastic": elastic}, progress)
+        cell = _cell(potential, settings, lines, {"lattice": lattice, "elastic": elastic}, progress)
         request = TrajectoryRequest(
             cell=cell,
             potential=potential,
@@ -196,33 +217,33 @@ def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _dipole(
+def _or_default(choice: PotentialChoice, settings: RunSettings) -> PotentialChoice:
+    """The potential of the section ``mobility``, where none was named."""
+    return choice if choice != PotentialChoice() else PotentialChoice(potential=settings.mobility.potential)
+
+
+def _cell(
     potential: Potential,
     settings: RunSettings,
-    scenario: _Dipole,
+    lines: _Lines,
     given: dict[Property, Path | None],
     progress: Progress,
 ) -> DislocationCell:
-    """The cell of a scenario, with the lattice and elastic constants of the potential."""
-    from glideflow.mobility.blocks import BccMetal
-    from glideflow.mobility.dipoles import dipole
-    from glideflow.mobility.elasticity import isotropic_equivalent
-    from glideflow.mobility.orientations import nearest_line
-    from glideflow.mobility.passing import refuse_small
+    """The cell of the lines, with the lattice and elastic constants of the potential."""
+    from glideflow.mobility.building import cell_builder
 
-    _refuse_other_structure(potential)
-    a_angstrom, tensor_gpa = _crystal(potential, settings, given, progress)
-    metal = BccMetal(potential.element, a_angstrom, isotropic_equivalent(tensor_gpa).poisson_ratio)
-    line = nearest_line(scenario.angle_deg)
-    if scenario.stress_mpa:  # without a stress the lines need not pass each other
-        refuse_small(metal, line, scenario.size_nm, tensor_gpa, scenario.stress_mpa)
-    return dipole(metal, line, scenario.size_nm)
+    lattice, elastic = _crystal(potential, settings, given, progress)
+    builder = cell_builder(potential.element, lattice, elastic, settings.mobility.cells)
+    if lines.kind is Kind.LOOP:
+        return builder.loop(lines.radius_nm, lines.size_nm, lines.stress_mpa)
+    # Without a stress the lines need not pass each other.
+    return builder.dipole(lines.angle_deg, lines.size_nm, lines.stress_mpa or None)
 
 
 def _crystal(
     potential: Potential, settings: RunSettings, given: dict[Property, Path | None], progress: Progress
-) -> tuple[float, FloatArray]:
-    """Lattice constant in Å and (6, 6) elastic constants in GPa, from the records that are given or computed."""
+) -> tuple[LatticeResult, ElasticResult]:
+    """Lattice and elastic constants, from the records that are given or computed."""
     from glideflow.cli.properties import Computation, StageFailedError
     from glideflow.properties.results import ElasticResult, LatticeResult
 
@@ -237,16 +258,7 @@ def _crystal(
             )
     assert isinstance(upstream[0].result, LatticeResult)
     assert isinstance(elastic.result, ElasticResult)
-    return upstream[0].result.a_angstrom, elastic.result.tensor_gpa
-
-
-def _refuse_other_structure(potential: Potential) -> None:
-    if potential.structure != "bcc":
-        raise ConfigurationError(
-            f"potential {potential.id} is for {potential.structure} crystals",
-            expected="a bcc metal: cells are made for ½<111>{110} dislocations",
-            next_step="choose another potential",
-        )
+    return upstream[0].result, elastic.result
 
 
 def _named(output: Path | None) -> Path:

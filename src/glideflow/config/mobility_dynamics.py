@@ -38,7 +38,7 @@ class MobilityDynamicsSettings(Section):
     """Distance of nodes along the lines."""
     smallest_gap: float = Field(default=0.5, ge=0, lt=1)
     """Share of the first distance between the glide planes of a dipole at which a trajectory ends."""
-    largest_extent: float = Field(default=0.8, gt=0, le=1)
+    largest_extent: float = Field(default=0.9, gt=0, le=1)
     """Share of the cell's edge that a loop may reach before its trajectory ends."""
     patience_frames: int = Field(default=5, ge=1, le=1000)
     """Frames in a row without the expected lines that end a trajectory; hot atoms may hide a line for a moment."""
