@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from conftest import Project
 
 JOINED = {"transfer_table": 1, "transfer_report": 1, "transfer_errors": 1}
-SHIPPED = {"transfer_shots": 1, "transfer_training": 1}
-BRANCH = (
-    {"transfer_dataset": 4, "transfer_validation": 4, "transfer_model": 3, "transfer_strengths": 1} | JOINED | SHIPPED
-)
-HCP_ONLY = {"transfer_dataset": 1, "transfer_validation": 1, "transfer_model": 1, "transfer_strengths": 1}
-SMALL = "transfer={groups: [hcp], shots: [0], validation: {models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}}"
+ONCE = {"transfer_strengths": 1, "transfer_shots": 1}
+BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_model": 3, "transfer_training": 1} | ONCE | JOINED
+HCP_ONLY = {"transfer_dataset": 1, "transfer_validation": 1, "transfer_model": 1} | ONCE
+MODELS = "{models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}"
+SMALL = f"transfer={{groups: [hcp], shots: [0], validation: {MODELS}}}"
 
 
 def pending(project: Project, *arguments: str) -> dict[str, int]:
