@@ -20,6 +20,7 @@ from glideflow.mobility import dynamics
 from glideflow.mobility.blocks import BccMetal
 from glideflow.mobility.dipoles import dipole
 from glideflow.mobility.dynamics import TrajectoryRequest, run_trajectory, simulate
+from glideflow.mobility.extraction import DislocationLine, extract_lines
 from glideflow.mobility.loops import shear_loop
 from glideflow.mobility.molecular_dynamics import DynamicsSession
 from glideflow.mobility.orientations import nearest_line
@@ -178,6 +179,37 @@ def test_lines_that_are_not_there_end_a_trajectory(make_request: Request, tmp_pa
     assert found.rejected == (found.reason,)
     assert len(found.times_ps) == 0
     assert not list(tmp_path.glob("*.restart"))
+
+
+@pytest.mark.parametrize(("hidden", "status", "frames"), [((3, 4, 7), "completed", 13), ((3, 4, 5), "broken", 3)])
+def test_a_line_may_be_hidden_for_a_moment_but_not_for_long(
+    make_request: Request,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hidden: tuple[int, ...],
+    status: str,
+    frames: int,
+) -> None:
+    calls = 0
+
+    def with_gaps(*arguments: object, **keywords: object) -> tuple[DislocationLine, ...]:
+        nonlocal calls
+        calls += 1
+        found = extract_lines(*arguments, **keywords)
+        return found[:1] if calls - 1 in hidden else found
+
+    monkeypatch.setattr(dynamics, "extract_lines", with_gaps)
+    changes = {"expansion_ps": 0.0, "equilibration_ps": 0.0, "patience_frames": 3, "keep_atoms": True}
+    request = make_request(
+        settings=TINY.model_copy(update=changes), work=tmp_path / "work", output=tmp_path / "hidden.h5"
+    )
+    found = simulate(request)
+    assert (found.status, len(found.times_ps)) == (status, frames)
+    np.testing.assert_allclose(found.rejected_ps, 0.01 * np.array(hidden), atol=1e-12)
+    assert all("not a dipole" in reason for reason in found.rejected)
+    dumps = sorted(path.name for path in (tmp_path / "hidden.atoms").iterdir())
+    whole = ["000000.000ps.dump", "000000.050ps.dump", "000000.100ps.dump", "000000.150ps.dump"]
+    assert dumps == (whole if status == "completed" else whole[:1])
 
 
 def test_a_loop_that_is_too_small_to_be_one_ends_its_trajectory(make_request: Request, tmp_path: Path) -> None:
