@@ -108,7 +108,7 @@ def run(
     from glideflow.mobility.trajectory import MobilityScenario
 
     settings = settings_from(run.config, run.overrides)
-    potential = chosen_potential(_or_default(choice, settings), settings)
+    potential = chosen_or_default(choice, settings)
     output = _named(run.output)
     refuse_unwritable(output)
     lines = _Lines(kind, angle, radius, size, stress)
@@ -217,9 +217,15 @@ def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _or_default(choice: PotentialChoice, settings: RunSettings) -> PotentialChoice:
-    """The potential of the section ``mobility``, where none was named."""
-    return choice if choice != PotentialChoice() else PotentialChoice(potential=settings.mobility.potential)
+def chosen_or_default(choice: PotentialChoice, settings: RunSettings) -> Potential:
+    """The potential that the user named, or that of the section ``mobility``.
+
+    Raises:
+        ConfigurationError: as `chosen_potential`.
+        PotentialError: as `chosen_potential`.
+    """
+    named = choice if choice != PotentialChoice() else PotentialChoice(potential=settings.mobility.potential)
+    return chosen_potential(named, settings)
 
 
 def _cell(
@@ -232,7 +238,7 @@ def _cell(
     """The cell of the lines, with the lattice and elastic constants of the potential."""
     from glideflow.mobility.building import cell_builder
 
-    lattice, elastic = _crystal(potential, settings, given, progress)
+    lattice, elastic = crystal_of(potential, settings, given, progress)
     builder = cell_builder(potential.element, lattice, elastic, settings.mobility.cells)
     if lines.kind is Kind.LOOP:
         return builder.loop(lines.radius_nm, lines.size_nm, lines.stress_mpa)
@@ -240,10 +246,20 @@ def _cell(
     return builder.dipole(lines.angle_deg, lines.size_nm, lines.stress_mpa or None)
 
 
-def _crystal(
+def crystal_of(
     potential: Potential, settings: RunSettings, given: dict[Property, Path | None], progress: Progress
 ) -> tuple[LatticeResult, ElasticResult]:
-    """Lattice and elastic constants, from the records that are given or computed."""
+    """Lattice and elastic constants, from the records that are given or computed.
+
+    Args:
+        potential: the potential.
+        settings: how they are computed.
+        given: files of records, by property.
+        progress: what is shown meanwhile.
+
+    Raises:
+        StageFailedError: one of them could not be computed.
+    """
     from glideflow.cli.properties import Computation, StageFailedError
     from glideflow.properties.results import ElasticResult, LatticeResult
 
