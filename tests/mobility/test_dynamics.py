@@ -244,6 +244,15 @@ def test_a_crash_is_a_recorded_failure_that_keeps_what_was_reached(
     assert read_trajectory(tmp_path / "t.h5").failure == found.failure
 
 
+def test_the_end_of_its_wall_time_is_not_the_end_of_a_trajectory(make_request: Request, tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"time_limit_s": 0.1})
+    found = run_trajectory(make_request(settings=settings, work=tmp_path, output=tmp_path / "t.h5"))
+    assert (found.status, found.ended) == ("failed", False)
+    assert found.failure is not None
+    assert found.failure.error_class == "TimeLimit"
+    assert "goes on from the last checkpoint" in found.failure.next_step
+
+
 def test_a_cell_with_positions_that_are_nowhere_is_refused(make_request: Request) -> None:
     cell = make_request().cell
     positions = cell.positions_angstrom.copy()

@@ -62,6 +62,7 @@ _Entry = Mapping[str, Any]
 
 STAGE = "dislocation dynamics, fs"
 _EXPANSION = "expansion"
+_GO_ON = "run the same command again: with --work it goes on from the last checkpoint"
 _BULK_SAMPLES = 20
 """Volumes that are averaged to a thermal expansion."""
 _NOT_DECIDING = ("duration_ps", "startup_ps", "time_limit_s", "keep_atoms")
@@ -371,6 +372,8 @@ def _failed(request: TrajectoryRequest, outcome: Failure) -> Trajectory:
         next_step=outcome.next_step,
         evidence=outcome.evidence,
     )
+    if outcome.error_class == "TimeLimit":
+        failure = replace(failure, expected="a trajectory within mobility.dynamics.time_limit_s", next_step=_GO_ON)
     with closing(Workbench(request.work, request.key())) as workbench:
         so_far = _trajectory(request, workbench, _sound_legs(request, workbench))
     return replace(so_far, status="failed", reason=outcome.reason, failure=failure)
