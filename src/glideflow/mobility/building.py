@@ -81,7 +81,7 @@ class CellBuilder:
         """
         return shear_loop(
             self.metal,
-            radius_nm or self.settings.loop_radius_nm,
+            self.settings.loop_radius_nm if radius_nm is None else radius_nm,
             size_nm or self.settings.loop_size_nm,
             tensor_gpa=self.tensor_gpa,
             stress_mpa=stress_mpa,

@@ -208,7 +208,7 @@ def _medium(shear_modulus: float, poisson_ratio: float, core_radius: float) -> M
         raise PropertyError(
             f"shear modulus {shear_modulus}, Poisson ratio {poisson_ratio}, core radius {core_radius}",
             expected="a positive modulus, a ratio between -1 and 0.5, and a radius that is not negative",
-            next_step="see glideflow.mobility.isotropic_equivalent for modulus and ratio of a crystal",
+            next_step="glideflow.mobility.elasticity.isotropic_equivalent gives modulus and ratio of a crystal",
         )
     return (float(shear_modulus), float(poisson_ratio), float(core_radius))
 
