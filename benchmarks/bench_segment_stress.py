@@ -1,8 +1,8 @@
 """Stress of dislocation segments: compiled by numba and by NumPy against a plain loop with textbook integrals.
 
-All three sum the same formula (Cai et al., J. Mech. Phys. Solids 54, 561 (2006)) over all pairs of points and segments.
-The loop is the one that everybody writes first, NumPy on three numbers at a time and a tensor for each pair. It does some
-of the pairs, and its time is extrapolated.
+All three sum the same formula (Cai et al., J. Mech. Phys. Solids 54, 561 (2006)) over all pairs of points and
+segments. The loop is the one that everybody writes first, NumPy on three numbers at a time and a tensor for each pair.
+It does some of the pairs, and its time is extrapolated.
 
     python benchmarks/bench_segment_stress.py
     python benchmarks/bench_segment_stress.py --points 2000 --segments 5000
