@@ -199,6 +199,7 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked
         "given values at most",
         f"  input from        {shown.input_source}",
         f"  model             {shown.model}, trained on {shown.trained_on}",
+        *(f"  held out          {each.sentence()}" for each in shown.held_out),
         "  nearest samples   "
         + ", ".join(f"{each.potential_id} {_mpa(each.peierls_mpa)} MPa" for each in shown.neighbours[:3]),
     ]

@@ -298,7 +298,8 @@ def fit(
     from glideflow.storage import read_record
     from glideflow.transfer.assembly import STRUCTURES
     from glideflow.transfer.dataset import read_dataset
-    from glideflow.transfer.strength_models import card_scores, fit_strength_model
+    from glideflow.transfer.held_out_scores import held_out_scores
+    from glideflow.transfer.strength_models import fit_strength_model
     from glideflow.transfer.validation import Validations
 
     settings = settings_from(config, overrides).transfer
@@ -309,8 +310,8 @@ def fit(
         *(read_dataset(file) for file in datasets or ()),
     ):
         folder = output / samples.name
-        split, metrics = card_scores(validated, samples.name)
-        fit_strength_model(samples, folder, floor_mpa=settings.floor_mpa, seed=seed, split=split, metrics=metrics)
+        held_out = held_out_scores(validated, samples)
+        fit_strength_model(samples, folder, floor_mpa=settings.floor_mpa, seed=seed, held_out=held_out)
         print(folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from glideflow.transfer.calibration import Calibration
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.forest_arrays import ForestArrays
 from glideflow.transfer.gaussian_process_arrays import GaussianProcess
+from glideflow.transfer.held_out_scores import HeldOutScores, metrics_of, to_card
 
 KIND: Literal["best"] = "best"
 
@@ -29,8 +30,7 @@ def best_card(
     indices: IntArray,
     *,
     floor_mpa: float,
-    split: str = "",
-    metrics: Mapping[str, float] | None = None,
+    held_out: Sequence[HeldOutScores] = (),
 ) -> ModelCard:
     """The card of a model that was trained on samples of a data set.
 
@@ -38,8 +38,7 @@ def best_card(
         dataset: the data set.
         indices: (m,) the samples.
         floor_mpa: floor of the target.
-        split: how the metrics were found.
-        metrics: scores of held-out samples.
+        held_out: scores of held-out samples.
     """
     return card_of(
         dataset,
@@ -47,8 +46,9 @@ def best_card(
         name="best",
         kind=KIND,
         floor_mpa=floor_mpa,
-        split=split,
-        metrics=metrics,
+        split="; ".join(each.split for each in held_out),
+        metrics=metrics_of(held_out),
+        details=to_card(held_out),
     )
 
 

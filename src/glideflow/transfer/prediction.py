@@ -23,6 +23,7 @@ from glideflow.transfer.assembly import single_sample
 from glideflow.transfer.dataset import OTHER, TransferDataset, stacked, target_log10
 from glideflow.transfer.features import STRUCTURES, scalars
 from glideflow.transfer.gamma_prior import GammaEstimate, GammaPrior, fault_fractions
+from glideflow.transfer.held_out_scores import HeldOutScores
 from glideflow.transfer.metrics import LEVELS
 from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.periodic import grid_positions
@@ -93,12 +94,14 @@ class StrengthModel:
         model: the fitted model.
         prior: what γ surfaces of the structure look like.
         domain: the training samples.
+        held_out: how good it is on samples that it has not seen; empty if that was not measured.
     """
 
     name: str
     model: FittedModel
     prior: GammaPrior
     domain: TrainingDomain
+    held_out: tuple[HeldOutScores, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,7 @@ class StrengthPrediction:
         model: name of the model.
         trained_on: its training source.
         input_source: where the inputs come from.
+        held_out: how good the model is on samples that it has not seen; empty if that was not measured.
     """
 
     name: str
@@ -183,6 +187,7 @@ class StrengthPrediction:
     model: str
     trained_on: str
     input_source: str
+    held_out: tuple[HeldOutScores, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,6 +328,7 @@ class _Prober:
             model=model.name,
             trained_on=_training_source(model.domain),
             input_source=crystal.source or "not stated",
+            held_out=model.held_out,
         )
 
     def suggestions(self, count: int) -> tuple[Suggestion, ...]:

@@ -6,7 +6,7 @@ that they come from, so that parts of different models are not mixed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,8 +20,8 @@ from glideflow.transfer.best import BestRegressor
 from glideflow.transfer.best_files import best_card, load_best, write_best
 from glideflow.transfer.dataset import TransferDataset, content_sha256
 from glideflow.transfer.gamma_prior import GammaPrior, gamma_prior
+from glideflow.transfer.held_out_scores import HeldOutScores, from_card
 from glideflow.transfer.prediction import StrengthModel, TrainingDomain, training_domain
-from glideflow.transfer.validation import ValidationRecord
 
 MODEL_FILE = "model.safetensors"
 CONTEXT_FILE = "context.h5"
@@ -51,8 +51,7 @@ def fit_strength_model(
     *,
     floor_mpa: float,
     seed: int = 0,
-    split: str = "",
-    metrics: Mapping[str, float] | None = None,
+    held_out: Sequence[HeldOutScores] = (),
 ) -> StrengthModel:
     """Train the model ``best`` on all samples of one structure, and write it with its context.
 
@@ -61,8 +60,7 @@ def fit_strength_model(
         folder: where to write.
         floor_mpa: floor of the target.
         seed: seed of the model.
-        split: how the metrics were found, for the card.
-        metrics: scores of held-out samples, for the card.
+        held_out: scores of held-out samples, for the card.
 
     Raises:
         ConfigurationError: the data set has more than one structure, or too few families.
@@ -76,29 +74,12 @@ def fit_strength_model(
         data_sha256=content_sha256(dataset),
     )
     fitted = BestRegressor(floor_mpa).fit(dataset, everything, seed)
-    card = best_card(dataset, everything, floor_mpa=floor_mpa, split=split, metrics=metrics)
+    card = best_card(dataset, everything, floor_mpa=floor_mpa, held_out=held_out)
     write_best(folder / MODEL_FILE, fitted, card)
     write_record(folder / CONTEXT_FILE, context)
-    return StrengthModel(name="best", model=fitted, prior=context.prior, domain=context.domain)
-
-
-def card_scores(records: Sequence[ValidationRecord], group: str) -> tuple[str, dict[str, float]]:
-    """How ``best`` was validated on a data set, and its scores, means over seeds.
-
-    Args:
-        records: validations, of other models and data sets, too.
-        group: name of the data set.
-
-    Returns:
-        names of the splits and scores, both empty without a validation.
-    """
-    own = [record for record in records if (record.model, record.dataset, record.control) == ("best", group, "")]
-    scores = {
-        f"{name}, {record.split}": float(np.mean([getattr(each, name) for each in record.scores()]))
-        for record in own
-        for name in ("median_factor", "p90_factor", "r2_log10", "spearman")
-    }
-    return "; ".join(record.split for record in own), scores
+    return StrengthModel(
+        name="best", model=fitted, prior=context.prior, domain=context.domain, held_out=tuple(held_out)
+    )
 
 
 def read_strength_model(folder: Path) -> StrengthModel:
@@ -115,7 +96,13 @@ def read_strength_model(folder: Path) -> StrengthModel:
             expected="both of the same data",
             next_step="write the folder again: glideflow transfer fit",
         )
-    return StrengthModel(name="best", model=fitted, prior=context.prior, domain=context.domain)
+    return StrengthModel(
+        name="best",
+        model=fitted,
+        prior=context.prior,
+        domain=context.domain,
+        held_out=from_card(card.details),
+    )
 
 
 def shipped_strength_model(structure: str) -> StrengthModel:
