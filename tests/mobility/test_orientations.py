@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glideflow.config.mobility import MobilityCellSettings
 from glideflow.errors import SlipSystemError
 from glideflow.mobility.orientations import BURGERS, LINES, NORMAL, LineOrientation, line_orientation, nearest_line
 
@@ -39,6 +40,10 @@ def test_the_default_lines_are_what_their_angles_find(pair: tuple[int, int]) -> 
     orientation = LineOrientation(*pair)
     assert 0 <= orientation.angle_deg < 180
     assert nearest_line(round(orientation.angle_deg, 2)) == orientation
+
+
+def test_the_configured_angles_are_those_of_the_default_lines() -> None:
+    assert [round(LineOrientation(*pair).angle_deg, 2) for pair in LINES] == list(MobilityCellSettings().angles_deg)
 
 
 def test_the_default_angles_cover_the_half_turn() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def by_quadrature(
             bracket = np.einsum("i,piac->pac", source, third) - np.einsum("i,pi,ac->pac", source, trace, delta)
             stress += mu / (4 * np.pi * (1 - nu)) * bracket
     return stress
+
+
+def test_the_example_of_the_manual_runs(repository: Path) -> None:
+    [block] = re.findall(
+        r"```python\n(.*?)```", (repository / "docs" / "mobility.md").read_text("utf-8"), flags=re.DOTALL
+    )
+    namespace: dict[str, np.ndarray] = {}
+    exec(block, namespace)
+    assert namespace["stress"].shape == (1, 3, 3)
+    # In the glide plane of its row a line has the field of cot; the other row, far above, adds little.
+    row = 64.4 / (1 - 0.47) * 2.47 / (2 * 80.0 * math.tan(math.pi * 10.0 / 80.0))
+    assert namespace["periodic"][0, 0, 2] == pytest.approx(-row, rel=0.1)
 
 
 def test_the_package_exports_the_function() -> None:
