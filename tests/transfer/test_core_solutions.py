@@ -122,7 +122,7 @@ def test_known_cores_are_not_solved_again(invented: Invented, monkeypatch: pytes
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    from glideflow.transfer.tensor_files import write_tensors
+    from glideflow.tensor_files import write_tensors
 
     write_tensors(tmp_path / "other.safetensors", {"keys": np.zeros(3)}, {})
     with pytest.raises(StorageError, match="no solved cores"):

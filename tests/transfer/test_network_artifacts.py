@@ -18,6 +18,7 @@ from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from glideflow.config.network import NetworkSettings, TrainingSettings
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.errors import StorageError
+from glideflow.tensor_files import read_tensors, write_tensors
 from glideflow.transfer.artifacts import (
     ModelCard,
     card_of,
@@ -36,7 +37,6 @@ from glideflow.transfer.ensemble import NetworkEnsemble, NetworkRegressor
 from glideflow.transfer.ensemble_files import ensemble_card, read_ensemble, write_ensemble
 from glideflow.transfer.forest_arrays import forest_to_arrays
 from glideflow.transfer.gaussian_process_arrays import gaussian_process_to_arrays
-from glideflow.transfer.tensor_files import read_tensors, write_tensors
 
 RECIPE = NetworkRegressor(
     network=NetworkSettings(architecture="compact", channels=(4,), latent=8, hidden=8),

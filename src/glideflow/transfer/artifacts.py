@@ -24,10 +24,10 @@ from glideflow import __version__
 from glideflow.atomic import write_text
 from glideflow.crystals.lattices import IntArray
 from glideflow.errors import StorageError
+from glideflow.tensor_files import Arrays, read_tensors, write_tensors
 from glideflow.transfer.dataset import TransferDataset, content_sha256
 from glideflow.transfer.forest_arrays import ForestArrays
 from glideflow.transfer.gaussian_process_arrays import GaussianProcess
-from glideflow.transfer.tensor_files import Arrays, read_tensors, write_tensors
 
 SCHEMA = "glideflow/model-card/1"
 LICENCE = "MIT"

@@ -34,9 +34,9 @@ from glideflow.progress import Progress, silent
 from glideflow.properties.disregistry import DisregistryModel
 from glideflow.properties.disregistry_branch import follow
 from glideflow.properties.semidiscrete import core_widths, lowest_cores
+from glideflow.tensor_files import read_tensors, write_tensors
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
-from glideflow.transfer.tensor_files import read_tensors, write_tensors
 
 SHIPPED = "core_solutions.safetensors"
 """Solved cores of the shipped library, in the package's data."""

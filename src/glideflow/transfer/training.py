@@ -9,10 +9,8 @@ This module imports PyTorch.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,10 +23,10 @@ from torch.nn import functional
 
 from glideflow.config.network import NetworkSettings, TrainingSettings
 from glideflow.crystals.lattices import FloatArray, IntArray
-from glideflow.errors import BusyError, ConvergenceError, DependencyError, PropertyError
-from glideflow.exclusive import Holder, try_lock
+from glideflow.errors import ConvergenceError, PropertyError
 from glideflow.progress import Progress, silent
-from glideflow.transfer.checkpoints import Checkpoint, Request, read_checkpoint, write_checkpoint
+from glideflow.torch_training import alone, reproducible
+from glideflow.training_checkpoints import Checkpoint, Request, read_checkpoint, write_checkpoint
 from glideflow.transfer.network import (
     InputScaling,
     State,
@@ -198,7 +196,7 @@ def train_from(
 ) -> tuple[TrainedNetwork, ...]:
     """Train networks from given weights; `train_networks` and `fine_tuned` say what the arguments are."""
     request = _request(start, data, network, training, seeds)
-    with _alone(checkpoint), _reproducible(training):
+    with alone(checkpoint), reproducible(training.device, training.threads):
         run = _Training(start, data, network, training, seeds, augment)
         if checkpoint is not None and resume and checkpoint.is_file():
             run.restore(read_checkpoint(checkpoint, request))
@@ -216,45 +214,6 @@ def _request(
         "seeds": list(seeds),
         "initialised_from": list(start.source),
     }
-
-
-@contextmanager
-def _alone(checkpoint: Path | None) -> Iterator[None]:
-    if checkpoint is None:
-        yield
-        return
-    lock = try_lock(checkpoint.with_name(checkpoint.name + ".lock"))
-    if isinstance(lock, Holder):
-        raise BusyError(
-            f"another process trains into {checkpoint}: {lock}",
-            expected="one process for each checkpoint",
-            next_step="wait for it, or name another --work folder",
-        )
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _reproducible(training: TrainingSettings) -> Iterator[None]:
-    """Settings of PyTorch under which the same training gives the same numbers; others are put back afterwards."""
-    if training.device == "cuda":
-        if not torch.cuda.is_available():
-            raise DependencyError(
-                "PyTorch finds no CUDA device",
-                expected="one, as training.device asks for",
-                next_step="make setup TORCH=cuda on a machine with a GPU, or set device: cpu",
-            )
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(training.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
 
 
 def losses(

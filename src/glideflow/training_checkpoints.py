@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glideflow.errors import StorageError
-from glideflow.transfer.tensor_files import Arrays, read_tensors, write_tensors
+from glideflow.tensor_files import Arrays, read_tensors, write_tensors
 
 _SCHEMA = "glideflow/training-checkpoint/1"
 
