@@ -91,6 +91,9 @@ def _duplicate_problems(settings: RunSettings) -> Iterator[Problem]:
         ("peierls_series", "sizes"): [*settings.peierls_series.sizes, *settings.peierls_series.further_sizes],
         ("slip_systems",): [system.name for system in settings.slip_systems],
         ("elastic", "strain_amplitudes"): settings.elastic.strain_amplitudes,
+        ("mobility", "stresses_mpa"): settings.mobility.stresses_mpa,
+        ("mobility", "temperatures_k"): settings.mobility.temperatures_k,
+        ("mobility", "cells", "angles_deg"): settings.mobility.cells.angles_deg,
         **{("slip_systems", i, "characters"): system.characters for i, system in enumerate(settings.slip_systems)},
     }
     for path, values in lists.items():

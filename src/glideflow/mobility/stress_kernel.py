@@ -189,4 +189,4 @@ if HAS_NUMBA:
 
     # Division by zero gives infinity as in NumPy: it happens in the branch that is not taken.
     _compiled_pair: Any = njit(inline="always", error_model="numpy")(_pair)
-    _compiled_sum: Any = njit(cache=True, error_model="numpy")(_loop)
+    _compiled_sum: Any = njit(cache=True, nogil=True, error_model="numpy")(_loop)
