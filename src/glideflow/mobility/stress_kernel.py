@@ -174,19 +174,20 @@ def _loop(
             total[5, i] += xy
 
 
+def _select_number(condition: Any, first: Any, second: Any) -> Any:  # noqa: ANN401
+    """What numba compiles for `_select`."""
+
+    def choice(condition: Any, first: Any, second: Any) -> Any:  # noqa: ANN401
+        return first if condition else second
+
+    return choice
+
+
 if HAS_NUMBA:
     from numba import njit
     from numba.extending import overload
 
-    @overload(_select)
-    def _select_number(condition: Any, first: Any, second: Any) -> Any:  # noqa: ANN401
-        """What numba compiles for `_select`."""
-
-        def choice(condition: Any, first: Any, second: Any) -> Any:  # noqa: ANN401
-            return first if condition else second
-
-        return choice
-
+    overload(_select)(_select_number)
     # Division by zero gives infinity as in NumPy: it happens in the branch that is not taken.
     _compiled_pair: Any = njit(inline="always", error_model="numpy")(_pair)
     _compiled_sum: Any = njit(cache=True, nogil=True, error_model="numpy")(_loop)
