@@ -8,8 +8,6 @@ trust.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,21 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glideflow import __version__
-from glideflow.atomic import write_text
+from glideflow.cards import card_path as card_path
+from glideflow.cards import no_card, read_card_content, read_with_card, write_with_card
 from glideflow.crystals.lattices import IntArray
 from glideflow.errors import StorageError
-from glideflow.tensor_files import Arrays, read_tensors, write_tensors
+from glideflow.tensor_files import Arrays
 from glideflow.transfer.dataset import TransferDataset, content_sha256
 from glideflow.transfer.forest_arrays import ForestArrays
 from glideflow.transfer.gaussian_process_arrays import GaussianProcess
 
 SCHEMA = "glideflow/model-card/1"
 LICENCE = "MIT"
-LARGEST_CARD_BYTES = 4 * 2**20
 
 Kind = Literal["networks", "forest", "gaussian process", "best", "other"]
 
-_SELF_DIGEST = "card_sha256"
 _PACKAGES = ("numpy", "scikit-learn", "torch")
 
 
@@ -154,20 +151,9 @@ def write_artifact(path: Path, arrays: Arrays, card: ModelCard) -> None:
     Raises:
         StorageError: a file cannot be written, or the name does not end in ``.safetensors``.
     """
-    _refuse_other_ending(path)
-    digest = write_tensors(path, arrays, {"schema": SCHEMA, "kind": card.kind, "name": card.name})
-    content = _plain({"schema": SCHEMA, "tensors_sha256": digest, **dataclasses.asdict(card)})
-    text = json.dumps(content | {_SELF_DIGEST: _self_digest(content)}, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(card_path(path), text + "\n")
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The same with null for what JSON cannot say: NaN and infinity."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_with_card(
+        path, arrays, dataclasses.asdict(card), schema=SCHEMA, metadata={"kind": card.kind, "name": card.name}
+    )
 
 
 def read_artifact(path: Path, kind: Kind | None = None) -> tuple[Arrays, ModelCard]:
@@ -181,23 +167,11 @@ def read_artifact(path: Path, kind: Kind | None = None) -> tuple[Arrays, ModelCa
         StorageError: a file is missing, damaged, changed, too large, or not of this kind; or the card belongs to other
             arrays.
     """
-    _refuse_other_ending(path)
-    digest, card = read_card(card_path(path))
-    file = read_tensors(path, kind="the arrays of a model")
-    if file.sha256 != digest:
-        raise StorageError(
-            f"{path} has the SHA-256 {file.sha256}",
-            expected=f"{digest}, as {card_path(path).name} says: one of the two was changed or is another model's",
-            next_step="get both files of the model again",
-        )
+    arrays, content = read_with_card(path, schema=SCHEMA)
+    card = _card(card_path(path), content)
     if kind is not None and card.kind != kind:
         raise StorageError(f"{path} holds {card.kind}", expected=kind, next_step="name another file")
-    return file.arrays, card
-
-
-def card_path(path: Path) -> Path:
-    """Card that belongs to a file of arrays."""
-    return path.with_suffix(".json")
+    return arrays, card
 
 
 def read_card(path: Path) -> tuple[str, ModelCard]:
@@ -206,60 +180,18 @@ def read_card(path: Path) -> tuple[str, ModelCard]:
     Raises:
         StorageError: the card is missing, damaged, or was changed.
     """
-    content = _json(path)
-    stated = content.pop(_SELF_DIGEST, "")
-    if content.get("schema") != SCHEMA:
-        raise _no_card(path, f"its schema is {content.get('schema', 'none')!r:.80}")
-    if stated != _self_digest(content):
-        raise _no_card(path, "its content is not what was written")
+    digest, content = read_card_content(path, schema=SCHEMA)
+    return digest, _card(path, content)
+
+
+def _card(path: Path, content: dict[str, Any]) -> ModelCard:
     try:
-        digest = str(content.pop("tensors_sha256"))
-        content.pop("schema")
         texts = {name: tuple(content[name]) for name in ("structures", "potential_ids", "families", "initialised_from")}
         ranges = {name: (float(low), float(high)) for name, (low, high) in content["input_ranges"].items()}
         metrics = {name: math.nan if value is None else float(value) for name, value in content["metrics"].items()}
-        return digest, ModelCard(**{**content, **texts, "input_ranges": ranges, "metrics": metrics})
+        return ModelCard(**{**content, **texts, "input_ranges": ranges, "metrics": metrics})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _no_card(path, str(error)) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_CARD_BYTES + 1)
-        if len(content) > LARGEST_CARD_BYTES:
-            raise _no_card(path, f"it has more than {LARGEST_CARD_BYTES} bytes")
-        found = json.loads(content)
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror}",
-            expected="the card of a model, beside its .safetensors file",
-            next_step="keep the two files of a model together",
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise _no_card(path, f"it is no JSON ({type(error).__name__})") from error
-    if not isinstance(found, dict):
-        raise _no_card(path, f"it holds a {type(found).__name__}")
-    return found
-
-
-def _self_digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _no_card(path: Path, reason: str) -> StorageError:
-    return StorageError(
-        f"{path} is damaged or no card of a model: {reason}",
-        expected="the card as it was written",
-        next_step="get both files of the model again",
-    )
-
-
-def _refuse_other_ending(path: Path) -> None:
-    if path.suffix != ".safetensors":
-        raise StorageError(
-            f"{path} as a file of a model", expected="a name that ends in .safetensors", next_step="rename it"
-        )
+        raise no_card(path, str(error)) from error
 
 
 def write_forest(path: Path, forest: ForestArrays, card: ModelCard) -> None:
