@@ -314,6 +314,7 @@ def test_an_edge_dipole_glides_as_fast_as_it_should(make_request: Request) -> No
     found = run_trajectory(make_request(cell=cell, settings=settings))
     assert found.status == "completed"
     velocity = glide_velocity(found)
-    # Edge dislocations of this potential at 300 K and 0.5 GPa, seen in cells of several sizes.
-    assert 1300.0 < velocity.velocity_m_per_s < 1600.0, velocity
+    # 1390 to 1500 m/s in longer simulations of cells of several sizes; diffusion over 5 ps adds its part.
+    assert 50.0 < velocity.thermal_floor_m_per_s < 90.0
+    assert abs(velocity.velocity_m_per_s - 1450.0) < 3 * velocity.thermal_floor_m_per_s, velocity
     assert velocity.error_m_per_s < 150.0
