@@ -23,6 +23,7 @@ from glideflow.cli.mobility_dynamics import (
     run,
     velocity,
 )
+from glideflow.cli.mobility_network import evaluate, train
 from glideflow.cli.options import (
     RUN_PANEL,
     ConfigOption,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="How fast dislocations glide: cells with dipoles and loops, molecular dynamics of them, velocities.",
+    help="How fast dislocations glide: cells with dipoles and loops, molecular dynamics of them, velocities, learning.",
 )
 FORMATS = {".data": "lammps-data", ".xyz": "extxyz"}
 """Formats of atoms, as ASE names them, by the suffix of the file."""
@@ -123,6 +124,8 @@ def build(
 
 app.command()(run)
 app.command()(velocity)
+app.command()(train)
+app.command()(evaluate)
 
 
 def cell_json(

@@ -51,7 +51,12 @@ class LossTensors:
 
 
 def loss_tensors(
-    graph: LineGraph, targets: Sequence[StepTarget], *, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    graph: LineGraph,
+    targets: Sequence[StepTarget],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    near: tuple[int, int] = (1, 1),
 ) -> LossTensors:
     """What the loss needs of a batch.
 
@@ -60,9 +65,10 @@ def loss_tensors(
         targets: one for each of them, in their order.
         dtype: of the numbers.
         device: where they go.
+        near: least numbers of near segments, ahead and back, so that batches that are joined later have the same.
     """
-    ahead = _together([target.ahead for target in targets], np.zeros(len(targets), dtype=int))
-    back = _together([target.back for target in targets], graph.node_offsets[:-1])
+    ahead = _together([target.ahead for target in targets], np.zeros(len(targets), dtype=np.int64), near[0])
+    back = _together([target.back for target in targets], graph.node_offsets[:-1], near[1])
     ends = graph.next_nodes[back.numbers]
     sizes = [len(target.back.numbers) for target in targets]
 
@@ -125,12 +131,12 @@ def _least_square(squared: Tensor, product: Tensor, length: Tensor) -> Tensor:
 def _root_of_sums(squares: Tensor, snapshots: Tensor, count: int) -> Tensor:
     """(M, S) roots of sums over the nodes of a snapshot, whose gradient at zero is zero."""
     sums = squares.new_zeros((len(squares), count)).index_add(1, snapshots, squares)
-    positive = sums > 0
-    return torch.where(positive, torch.where(positive, sums, 1.0).sqrt(), 0.0)
+    none = sums == 0  # and not: where it is positive, which would make zero of what is not a number
+    return torch.where(none, 0.0, torch.where(none, 1.0, sums).sqrt())
 
 
-def _together(parts: Sequence[NearSegments], firsts: IntArray) -> NearSegments:
-    width = max(part.numbers.shape[1] for part in parts)
+def _together(parts: Sequence[NearSegments], firsts: IntArray, least: int) -> NearSegments:
+    width = max(least, *(part.numbers.shape[1] for part in parts))
     same = [padded(part, width) for part in parts]
     return NearSegments(
         numbers=np.concatenate([part.numbers + int(first) for part, first in zip(same, firsts, strict=True)]),

@@ -1,0 +1,252 @@
+"""Commands that learn the mobility of dislocations from trajectories, and tell how well it was learned."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
+from glideflow.cli.transfer_options import print_rows
+from glideflow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from glideflow.config.mobility_network import MobilityNetworkSettings
+    from glideflow.mobility.artifacts import Part
+    from glideflow.mobility.baselines import FittedLaw
+    from glideflow.mobility.ensemble import MobilityEnsemble
+    from glideflow.mobility.evaluation import Evaluation, Group
+    from glideflow.mobility.samples import Split, StepData
+    from glideflow.progress import Progress
+
+NETWORK = "PI-GNN"
+_HEADINGS = ("trajectories", "steps", "error %", "error Å", "thermal floor Å", "velocity error %")
+
+TrajectoriesArgument = Annotated[
+    list[Path], typer.Argument(help="Trajectories (HDF5) of `glideflow mobility run`.", metavar="TRAJECTORY")
+]
+
+
+def train(
+    trajectories: TrajectoriesArgument,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model and its card.")],
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the split, the order of steps and the initial weights.")
+    ] = 0,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work", help="Folder of checkpoints, from which the same command goes on. Default: in --output."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on from checkpoints, or start anew.")] = True,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn how fast dislocations glide from trajectories, with an ensemble of graph networks.
+
+    Whole trajectories are set aside: by default 70 % to learn from, 10 % to
+    tell when to stop, 20 % for the test, whose errors are printed beside those
+    of simpler laws fitted to the same data. Features, layers and training are
+    in mobility.network, e.g. --set mobility.network.training.epochs=500.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.mobility.samples import split_by_trajectory
+    from glideflow.transfer.packages import refuse_without_torch
+
+    refuse_without_torch()
+    settings = settings_from(config, overrides).mobility.network
+    folder = work or output / "checkpoints"
+    with progress_display() as progress:
+        data = _steps(trajectories, settings, progress)
+        split = split_by_trajectory(data.sources, settings.training, seed)
+        ensemble = _trained(data, split, settings, seed, (folder, resume), progress)
+    laws = _fitted(data, split)
+    evaluations = _evaluations(ensemble, laws, data, split.test or split.validation)
+    _write(output, ensemble, (data, split, laws), evaluations[0], settings, seed)
+    _remove_checkpoints(folder, settings)
+    _print(_training_json(data, split, ensemble, evaluations), evaluations, as_json=as_json)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder or model.safetensors of `glideflow mobility train`.")],
+    trajectories: TrajectoriesArgument,
+    *,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Count trajectories that the model was trained on or stopped by as well.")
+    ] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Errors of a trained model for single steps of trajectories, by angle, stress and temperature.
+
+    Beside the model stand simpler laws that were fitted to the same training
+    data. Trajectories of simulations that the model was trained on do not count
+    unless --seen is given.
+    """
+    from glideflow.cli.display import progress_display
+    from glideflow.mobility.artifacts import read_ensemble
+    from glideflow.transfer.packages import refuse_without_torch
+
+    refuse_without_torch()
+    ensemble, card = read_ensemble(model)
+    settings = settings_from(config, overrides).mobility.network
+    settings = settings.model_copy(
+        update={
+            "features": ensemble.features,
+            "training": settings.training.model_copy(update={"step_ps": ensemble.step_ps}),
+        }
+    )
+    with progress_display() as progress:
+        data = _steps(trajectories, settings, progress)
+    parts = [card.part_of(source.simulation) for source in data.sources]
+    counted = _counted(parts, data, seen=seen)
+    evaluations = _evaluations(ensemble, card.fitted_laws(), data, counted)
+    _print(_evaluation_json(data, parts, counted, evaluations), evaluations, as_json=as_json)
+
+
+def _steps(files: Sequence[Path], settings: MobilityNetworkSettings, progress: Progress) -> StepData:
+    from glideflow.mobility.samples import step_data
+    from glideflow.mobility.trajectory import read_trajectory
+
+    return step_data([(str(file), read_trajectory(file)) for file in files], settings, progress=progress)
+
+
+def _trained(
+    data: StepData,
+    split: Split,
+    settings: MobilityNetworkSettings,
+    seed: int,
+    checkpoints: tuple[Path, bool],
+    progress: Progress,
+) -> MobilityEnsemble:
+    from glideflow.mobility.training import train_ensemble
+
+    work, resume = checkpoints
+    members = range(settings.training.members)
+    return train_ensemble(data, split, settings, seed, members, work=work, resume=resume, progress=progress)
+
+
+def _fitted(data: StepData, split: Split) -> tuple[FittedLaw, ...]:
+    from glideflow.mobility.baselines import fitted_laws
+
+    return fitted_laws(data, split.train)
+
+
+def _evaluations(
+    ensemble: MobilityEnsemble, laws: Sequence[FittedLaw], data: StepData, trajectories: Sequence[int]
+) -> list[Evaluation]:
+    """Errors of the networks, and of the laws behind them."""
+    from glideflow.mobility.evaluation import evaluate
+
+    found = [evaluate(NETWORK, ensemble.velocity_angstrom_per_ps, data, trajectories)]
+    return [*found, *(evaluate(law.name, law.velocity_angstrom_per_ps, data, trajectories) for law in laws)]
+
+
+def _write(
+    output: Path,
+    ensemble: MobilityEnsemble,
+    made_of: tuple[StepData, Split, tuple[FittedLaw, ...]],
+    evaluation: Evaluation,
+    settings: MobilityNetworkSettings,
+    seed: int,
+) -> None:
+    from glideflow.mobility.artifacts import MODEL_FILE, ensemble_card, write_ensemble
+
+    data, split, laws = made_of
+    scores = {name: float(value) for name, value in asdict(evaluation.overall).items() if name != "group"}
+    training = settings.training.model_dump(mode="json")
+    card = ensemble_card(ensemble, data, split, seed=seed, training=training, laws=laws, metrics=scores)
+    write_ensemble(output / MODEL_FILE, ensemble, card)
+
+
+def _remove_checkpoints(folder: Path, settings: MobilityNetworkSettings) -> None:
+    """Checkpoints go when the model is written: the same command has nothing left to resume."""
+    from glideflow.mobility.training import checkpoint_of
+
+    members = range(settings.training.members)
+    for group in (tuple(members), *((member,) for member in members)):
+        file = checkpoint_of(folder, group)
+        assert file is not None
+        file.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _counted(parts: Sequence[Part], data: StepData, *, seen: bool) -> list[int]:
+    """Trajectories whose errors count.
+
+    Raises:
+        ConfigurationError: none is left.
+    """
+    counted = [number for number, part in enumerate(parts) if seen or part in ("test", "new")]
+    if not counted:
+        raise ConfigurationError(
+            f"all {len(data.sources)} trajectories are of simulations that the model was trained on or stopped by",
+            expected="trajectories that it has not seen",
+            next_step="simulate others, or give --seen to look at the errors of the training itself",
+        )
+    return counted
+
+
+def _training_json(
+    data: StepData, split: Split, ensemble: MobilityEnsemble, evaluations: Sequence[Evaluation]
+) -> dict[str, Any]:
+    parts = {name: [data.sources[k].name for k in numbers] for name, numbers in asdict(split).items()}
+    members = [
+        {"seed": member.seed, "epochs": len(member.train_loss), "best_epoch": member.best_epoch, "loss": member.score}
+        for member in ensemble.members
+    ]
+    return {
+        "evaluated_on": "test" if split.test else "validation",
+        "split": parts,
+        "left_out": {source.name: source.left_out for source in data.sources if source.left_out},
+        "members": members,
+        "laws": [asdict(evaluation) for evaluation in evaluations],
+    }
+
+
+def _evaluation_json(
+    data: StepData, parts: Sequence[Part], counted: Sequence[int], evaluations: Sequence[Evaluation]
+) -> dict[str, Any]:
+    rows = zip(data.sources, parts, strict=True)
+    return {
+        "trajectories": [
+            {"name": source.name, "part": part, "counted": number in counted, "left_out": source.left_out}
+            for number, (source, part) in enumerate(rows)
+        ],
+        "laws": [asdict(evaluation) for evaluation in evaluations],
+    }
+
+
+def _print(content: Mapping[str, Any], evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    print_rows(("law", *_HEADINGS), [[each.law, *_cells(asdict(each.overall))] for each in evaluations])
+    groups: tuple[Group, ...] = ("angle", "stress", "temperature")
+    for group in groups:
+        rows = [[each.group, *_cells(asdict(each))] for each in evaluations[0].groups[group]]
+        print_rows((f"{NETWORK} by {group}", *_HEADINGS), rows)
+
+
+def _cells(errors: Mapping[str, Any]) -> list[str]:
+    names = ("trajectories", "steps", "percent", "absolute_angstrom", "thermal_floor_angstrom", "velocity_percent")
+    return [f"{errors[name]:.3g}" if isinstance(errors[name], float) else str(errors[name]) for name in names]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same with null for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
