@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Put what the branch `transfer` needs, PyTorch's CPU build among it, into the environment of an interpreter.
+# Put what the branches `transfer` and `mobility` need, PyTorch's CPU build among it, into the environment of an interpreter.
 #
 #   PYTHON=.venv/bin/python scripts/install_transfer.sh
 #
 # The CPU build of PyTorch is not on the general package index. It is looked for where pip is configured to look, then at
-# PyTorch's own index (TORCH_INDEX, empty for none). A machine that finds it at neither goes on without the branch.
+# PyTorch's own index (TORCH_INDEX, empty for none). A machine that finds it at neither goes on without these branches.
 # Whatever comes has to have the SHA-256 of the lock file. An installed PyTorch of the same version is left alone, whatever
 # its build.
 set -euo pipefail
@@ -49,7 +49,7 @@ if [ -n "$torch_index" ] && answer=$(install --extra-index-url "$torch_index" --
     exit 0
 fi
 cat >&2 <<MESSAGE
-Going on without the branch \`transfer\`: $(grep -m 1 ERROR <<< "$answer" || tail -n 1 <<< "$answer")
+Going on without the branches \`transfer\` and \`mobility\`: $(grep -m 1 ERROR <<< "$answer" || tail -n 1 <<< "$answer")
   expected: the CPU build of PyTorch that $lock names
   next step: tell pip an index or a folder that has it (pip config set global.find-links DIR), then make setup TORCH=cpu
 MESSAGE

@@ -26,7 +26,7 @@ LOCKED_EXTRAS = {
     "default.txt": ("workflow", "nist", "dev", "bench"),
     "nep.txt": ("nep",),
     "torch-cpu.txt": ("mlff", "transfer", "mobility", "genome"),
-    "transfer.txt": ("transfer",),
+    "transfer.txt": ("transfer", "mobility"),
     "torch-cuda.txt": ("mlff", "transfer", "mobility", "genome"),
 }
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -95,14 +95,14 @@ def test_the_two_torch_locks_differ_in_the_build(repository: Path) -> None:
     assert any(package.startswith("nvidia-") for package in cuda)
 
 
-def test_the_lock_of_one_branch_repeats_that_of_all(repository: Path) -> None:
+def test_the_lock_of_some_branches_repeats_that_of_all(repository: Path) -> None:
     every, one = locked(repository, "torch-cpu.txt"), locked(repository, "transfer.txt")
     assert one == {package: every[package] for package in one}
 
 
-@pytest.mark.parametrize("extra", ["workflow", "dev", "transfer"])
+@pytest.mark.parametrize("extra", ["workflow", "dev", "transfer", "mobility"])
 def test_installed_packages_satisfy_what_the_package_asks_for(project: dict[str, Any], extra: str) -> None:
-    if extra == "transfer" and not os.environ.get("CI"):
+    if extra in ("transfer", "mobility") and not os.environ.get("CI"):
         pytest.importorskip("torch")
     for requirement in requirements(project, (extra,)):
         version = metadata.version(requirement.name)
@@ -204,7 +204,7 @@ class TestSetUp:
         python.chmod(0o755)
         run = self.install_transfer(repository, python)
         assert run.returncode == 0
-        assert "Going on without the branch `transfer`: ERROR: No matching distribution found for torch" in run.stderr
+        assert "Going on without the branches `transfer` and `mobility`: ERROR: No matching distribution found for torch" in run.stderr
         assert "next step" in run.stderr
         assert "make setup TORCH=cpu" in run.stderr
 
