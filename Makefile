@@ -109,18 +109,45 @@ format: setup ## Format Python and Snakemake files, sort imports, apply safe fix
 bench: setup ## Measure against the naive way and against peers
 	@shopt -s nullglob; for script in benchmarks/bench_*.py; do echo "== $$script"; python "$$script"; done
 
+# Finished folds are kept there and are the same for both targets; one of a joint data set would take an hour alone.
+TRANSFER_WORK = work/transfer-table
+TRANSFER_FOLDS = $(if $(filter joint,$(1)),--folds 10)
+
 .PHONY: transfer-table
 transfer-table: setup ## Validate every baseline on the shipped library, and write the tables of docs/transfer.md
-	glideflow transfer dataset --output work/transfer-table/data > /dev/null
-	@for group in fcc bcc hcp joint; do \
-		glideflow transfer validate --dataset work/transfer-table/data/$$group.h5 --work work/transfer-table \
-			--output work/transfer-table/$$group.validation.h5 > /dev/null; \
-		glideflow transfer validate --dataset work/transfer-table/data/$$group.h5 --work work/transfer-table --permuted \
-			--split family --output work/transfer-table/$$group.control.h5 > /dev/null; \
-		glideflow transfer curve --dataset work/transfer-table/data/$$group.h5 \
-			--output work/transfer-table/$$group.curves.h5 > /dev/null; \
-	done
-	python scripts/transfer_table.py work/transfer-table docs/transfer.md
+	glideflow transfer dataset --output $(TRANSFER_WORK)/data > /dev/null
+	$(foreach group,fcc bcc hcp joint,$(call validated,$(group)) &&) true
+	python scripts/transfer_table.py $(TRANSFER_WORK) docs/transfer.md
+
+define validated
+glideflow transfer validate --dataset $(TRANSFER_WORK)/data/$(1).h5 --work $(TRANSFER_WORK) \
+	$(call TRANSFER_FOLDS,$(1)) --output $(TRANSFER_WORK)/$(1).validation.h5 > /dev/null && \
+glideflow transfer validate --dataset $(TRANSFER_WORK)/data/$(1).h5 --work $(TRANSFER_WORK) --permuted \
+	--split family --folds 10 --output $(TRANSFER_WORK)/$(1).control.h5 > /dev/null && \
+glideflow transfer curve --dataset $(TRANSFER_WORK)/data/$(1).h5 --work $(TRANSFER_WORK) \
+	--output $(TRANSFER_WORK)/$(1).curves.h5 > /dev/null
+endef
+
+MODELS_WORK = work/strength-models
+MODELS_DATA = src/glideflow/data/strength_models
+MODELS_VALIDATIONS = $(foreach group,fcc bcc hcp,--validation $(MODELS_WORK)/$(group).validation.h5)
+
+.PHONY: strength-models
+strength-models: setup ## Models of `glideflow predict` from the shipped library, with held-out scores, and their docs (10 min)
+	python scripts/core_solutions.py
+	glideflow transfer dataset --output $(MODELS_WORK)/data > /dev/null
+	$(foreach group,fcc bcc hcp,glideflow transfer validate --dataset $(MODELS_WORK)/data/$(group).h5 --model best \
+		--work $(TRANSFER_WORK) --output $(MODELS_WORK)/$(group).validation.h5 > /dev/null &&) true
+	glideflow transfer fit $(MODELS_VALIDATIONS) --output $(MODELS_DATA) \
+		$(foreach group,fcc bcc hcp,--dataset $(MODELS_WORK)/data/$(group).h5)
+	glideflow transfer strengths --output $(MODELS_WORK)/strengths.h5 > /dev/null
+	glideflow transfer errors $(MODELS_VALIDATIONS) --strengths $(MODELS_WORK)/strengths.h5 \
+		--output $(MODELS_WORK)/errors.h5 > /dev/null
+	glideflow transfer shots --output $(MODELS_WORK)/shots.h5 > /dev/null
+	glideflow transfer validate --dataset $(MODELS_WORK)/data/joint.h5 --training both --split family \
+		--work $(TRANSFER_WORK) --output $(MODELS_WORK)/training.h5 > /dev/null
+	glideflow transfer cost --output $(MODELS_WORK)/cost.h5 > /dev/null
+	python scripts/strength_tables.py $(MODELS_WORK) docs/transfer.md docs/transfer_errors.md
 
 .PHONY: schema
 schema: setup ## Write config/schema.json from the configuration models

@@ -26,7 +26,7 @@ from glideflow.transfer.validation import LearningCurve, LearningCurves, Validat
 
 BEGIN, END = "<!-- make transfer-table writes from here -->", "<!-- to here -->"
 GROUPS = ("fcc", "bcc", "hcp", "joint")
-FAMILY, METAL = "leave one family out", "leave one metal out"
+FAMILY, METAL = "family", "metal"
 
 
 def page_text(folder: Path, page: str) -> str:
@@ -59,7 +59,9 @@ def _group(folder: Path, group: str) -> Iterator[str]:
     """Tables of one data set: scores of every model, and the learning curves."""
     rows = summarise(read_record(folder / f"{group}.validation.h5", Validations).records, by_structure=False)
     control = summarise(read_record(folder / f"{group}.control.h5", Validations).records, by_structure=False)
-    yield from (f"### {group}", "")
+    held_out = " and ".join(dict.fromkeys(row.split for row in rows))
+    controlled = " and ".join(dict.fromkeys(row.split for row in control))
+    yield from (f"### {group}", "", f"Held out: {held_out}; permuted: {controlled}.", "")
     headings = [
         "model",
         "factor",
@@ -101,7 +103,7 @@ def _curves(curves: Sequence[LearningCurve]) -> Iterator[str]:
 
 
 def _find(rows: Sequence[SummaryRow], model: str, split: str) -> SummaryRow:
-    return next(row for row in rows if (row.model, row.split) == (model, split))
+    return next(row for row in rows if row.model == model and split in row.split)
 
 
 def _factor(row: SummaryRow) -> str:

@@ -58,6 +58,8 @@ def test_every_example_is_a_description_that_works(command: Command, tmp_path: P
     assert found["model"] == "best"
     assert "strength-library" in found["trained_on"]
     assert len(found["neighbours"]) == 5
+    assert [each["split"] for each in found["held_out"]] == ["leave one family out", "leave one metal out"]
+    assert all(1 < each["median_factor"] < 10 and each["coverage_90"] > 0.5 for each in found["held_out"])
 
 
 def test_little_of_gamma_is_enough_and_says_so(command: Command, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import Project
 
 JOINED = {"transfer_table": 1, "transfer_report": 1, "transfer_errors": 1}
-ONCE = {"transfer_strengths": 1, "transfer_shots": 1}
+ONCE = {"transfer_strengths": 1, "transfer_shots": 1, "transfer_cost": 1}
 BRANCH = {"transfer_dataset": 4, "transfer_validation": 4, "transfer_model": 3, "transfer_training": 1} | ONCE | JOINED
 HCP_ONLY = {"transfer_dataset": 1, "transfer_validation": 1, "transfer_model": 1} | ONCE
 MODELS = "{models: [metal_median, classical_pn_fit], curve_models: [classical_pn]}"

@@ -11,11 +11,13 @@ TRANSFER_SETTINGS = SETTINGS.transfer
 
 STRUCTURE_GROUPS = [name for name in TRANSFER_SETTINGS.groups if name != "joint"]
 
-# A comparison of structures needs all of them, a curve of shots machine-learned potentials with a stress, which the
-# shipped library has.
-EXTRA_SECTIONS = ({"training": f"{TRANSFER}/training.h5"} if "joint" in TRANSFER_SETTINGS.groups else {}) | (
-    {"shots": f"{TRANSFER}/shots.h5"} if TRANSFER_SETTINGS.library == "shipped" else {}
-)
+# Further sections of the page. A comparison of structures needs all of them, a curve of shots machine-learned potentials
+# with a stress, which the shipped library has.
+EXTRA_SECTIONS = {"cost": f"{TRANSFER}/cost.h5"}
+if "joint" in TRANSFER_SETTINGS.groups:
+    EXTRA_SECTIONS["training"] = f"{TRANSFER}/training.h5"
+if TRANSFER_SETTINGS.library == "shipped":
+    EXTRA_SECTIONS["shots"] = f"{TRANSFER}/shots.h5"
 
 # A library that comes with the package is no input: the digest of the code covers it.
 TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
@@ -235,6 +237,34 @@ rule transfer_shots:
         + "--output {output.table:q} --output {output.record:q} > {log:q} 2>&1"
 
 
+rule transfer_cost:
+    """What routes cost: counted in the library, measured where this run computed it, predictions timed."""
+    input:
+        library=TRANSFER_LIBRARY,
+    output:
+        table=f"{TRANSFER}/cost.md",
+        record=f"{TRANSFER}/cost.h5",
+    log:
+        f"{RESULTS}/logs/transfer_cost.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_cost.tsv"
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        code=code_digest("glideflow.transfer.cost_panel", "glideflow.reporting.transfer_cost"),
+        settings=TRANSFER_SETTINGS.model_dump_json(include={"data", "groups"}),
+        config=configuration_in_force,
+        groups=[f"--group={name}" for name in STRUCTURE_GROUPS],
+        run=[f"--run={RESULTS}"] if TRANSFER_SETTINGS.library == "run" else [],
+    shell:
+        "glideflow transfer cost --config {params.config:q} {params.groups:q} {params.run:q} "
+        + LIBRARY_OPTION
+        + "--output {output.table:q} --output {output.record:q} > {log:q} 2>&1"
+
+
 rule transfer_training:
     """One model of all structures against one of each, in the same folds."""
     input:
@@ -264,6 +294,7 @@ rule transfer_report:
     """The same with figures, as a page that opens without a network."""
     input:
         **EXTRA_SECTIONS,
+        library=TRANSFER_LIBRARY,
         validations=rules.transfer_table.input.validations,
         controls=rules.transfer_table.input.controls,
         curves=expand(f"{TRANSFER}/{{group}}.curves.h5", group=TRANSFER_SETTINGS.groups),
@@ -287,6 +318,8 @@ rule transfer_report:
     params:
         code=code_digest(
             "glideflow.reporting.transfer",
+            "glideflow.reporting.transfer_claims",
+            "glideflow.reporting.transfer_cost",
             "glideflow.reporting.transfer_errors",
             "glideflow.reporting.transfer_shots",
             "glideflow.reporting.transfer_training",
@@ -294,8 +327,9 @@ rule transfer_report:
         curves=lambda wildcards, input: [f"--curves={file}" for file in input.curves],
         sections=lambda wildcards, input: [f"--{name}={input[name]}" for name in ("errors", *EXTRA_SECTIONS)],
     shell:
-        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} {params.sections:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "glideflow transfer report {input.validations:q} {input.controls:q} {params.curves:q} {params.sections:q} "
+        + LIBRARY_OPTION
+        + "--output {output:q} > {log:q} 2>&1"
 
 
 rule transfer:

@@ -34,6 +34,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
 if TYPE_CHECKING:
+    from glideflow.reporting.transfer_sections import Section
     from glideflow.transfer.dataset import TransferDataset
     from glideflow.transfer.strengths import StrengthTable
     from glideflow.transfer.summary import SummaryRow
@@ -171,6 +172,7 @@ def curve(
         list[int] | None, typer.Option("--families", min=2, help="Number of families trained on. Repeatable.")
     ] = None,
     seeds: SeedOption = None,
+    work: ResumeOption = None,
     library: LibraryOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -193,6 +195,7 @@ def curve(
                 seeds or wanted.seeds,
                 folds=wanted.curve_folds,
                 floor_mpa=settings.floor_mpa,
+                work=work,
                 progress=progress,
             )
             for name in models or wanted.curve_models
@@ -235,26 +238,26 @@ def report(
     curves: Annotated[
         list[Path] | None, typer.Option("--curves", help="Learning curves of `glideflow transfer curve`. Repeatable.")
     ] = None,
-    errors: Annotated[
-        Path | None, typer.Option("--errors", help="Errors by kind (HDF5) of `glideflow transfer errors`.")
-    ] = None,
-    shots: Annotated[
-        Path | None, typer.Option("--shots", help="Error by number of shots (HDF5) of `glideflow transfer shots`.")
-    ] = None,
-    training: Annotated[
-        Path | None, typer.Option("--training", help="Validations (HDF5) of `validate --group joint --training both`.")
-    ] = None,
+    errors: transfer_errors.ErrorsOption = None,
+    shots: transfer_errors.ShotsOption = None,
+    training: transfer_errors.TrainingOption = None,
+    cost: transfer_errors.CostOption = None,
+    library: LibraryOption = None,
 ) -> None:
     """Write validations as one page with tables and figures that opens without a network.
 
     Figures: factors of error with their intervals, predictions against atomistic
-    values, coverage of the intervals, learning curves; errors by kind and route.
+    values, coverage of the intervals, learning curves; with --errors also errors
+    by kind and route, and which claims of the paper hold.
     """
     from glideflow.reporting.transfer import write_validation_page
+    from glideflow.reporting.transfer_claims import claim_section
+    from glideflow.reporting.transfer_cost import cost_section
     from glideflow.reporting.transfer_errors import error_section
     from glideflow.reporting.transfer_shots import shot_section
     from glideflow.reporting.transfer_training import scope_section
     from glideflow.storage import read_record
+    from glideflow.transfer.cost_panel import CostPanel
     from glideflow.transfer.error_decomposition import ErrorTable
     from glideflow.transfer.few_shot import FewShotCurve
     from glideflow.transfer.training_scope import scope_rows
@@ -262,9 +265,16 @@ def report(
 
     validations = [read_record(file, Validations) for file in files]
     found = [read_record(file, LearningCurves) for file in curves or ()]
-    further = [] if errors is None else [error_section(read_record(errors, ErrorTable))]
-    further += [] if shots is None else [shot_section(read_record(shots, FewShotCurve))]
-    further += [] if training is None else [scope_section(scope_rows(read_record(training, Validations).records))]
+    further: list[Section] = []
+    if errors is not None:
+        further.append(claim_section(transfer_errors.judged(library, errors, shots, training, cost, files)))
+        further.append(error_section(read_record(errors, ErrorTable)))
+    if shots is not None:
+        further.append(shot_section(read_record(shots, FewShotCurve)))
+    if training is not None:
+        further.append(scope_section(scope_rows(read_record(training, Validations).records)))
+    if cost is not None:
+        further.append(cost_section(read_record(cost, CostPanel)))
     write_validation_page(validations, found, output, further)
     print(output)
 
@@ -482,6 +492,8 @@ def _print_curves(curves: Sequence[LearningCurve], as_json: bool) -> None:
 
 app.command()(transfer_errors.errors)
 app.command()(transfer_errors.shots)
+app.command()(transfer_errors.cost)
+app.command()(transfer_errors.claims)
 app.command()(train)
 app.command()(combine)
 app.command()(calibrate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from glideflow.cli.transfer_options import (
     StructuresOption,
     ValidationsOption,
     configured_library,
+    group_samples,
     print_rows,
 )
 from glideflow.text import printable
@@ -25,9 +26,20 @@ from glideflow.text import printable
 if TYPE_CHECKING:
     from glideflow.config.transfer import TransferSettings
     from glideflow.records import Library
+    from glideflow.reporting.transfer_claims import Claim
     from glideflow.transfer.error_decomposition import ErrorTable
     from glideflow.transfer.strengths import StrengthTable
 
+ErrorsOption = Annotated[
+    Path | None, typer.Option("--errors", help="Errors by kind (HDF5) of `glideflow transfer errors`.")
+]
+ShotsOption = Annotated[
+    Path | None, typer.Option("--shots", help="Error by number of shots (HDF5) of `glideflow transfer shots`.")
+]
+TrainingOption = Annotated[
+    Path | None, typer.Option("--training", help="Validations (HDF5) of `validate --group joint --training both`.")
+]
+CostOption = Annotated[Path | None, typer.Option("--cost", help="Costs (HDF5) of `glideflow transfer cost`.")]
 StrengthsOption = Annotated[
     Path | None,
     typer.Option("--strengths", help="Table (HDF5) of `glideflow transfer strengths`; made first if not given."),
@@ -130,6 +142,120 @@ def shots(
         return
     print_rows(SHOT_COLUMNS, shot_cells(rows))
     print("\n".join(printable(text) for text in cannot_show(curve)))
+
+
+def cost(
+    *,
+    outputs: OutputsOption = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            help="Results of a run (results/<name>), whose benchmarks are shown beside.",
+        ),
+    ] = None,
+    groups: StructuresOption = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """What a Peierls stress costs: atomistics by kind of potential, its inputs, and a prediction.
+
+    Atomistics are counted, from evaluations and atoms in the library; with
+    --run also measured. Predictions by the shipped models are timed now.
+    """
+    from glideflow.reporting.transfer_cost import COST_COLUMNS, cost_cells, cost_markdown
+    from glideflow.strength_library import load
+    from glideflow.transfer.assembly import STRUCTURES
+    from glideflow.transfer.best import FittedBest
+    from glideflow.transfer.cost_panel import CostPanel, counted_costs, measured_costs, timed_predictions
+    from glideflow.transfer.strength_models import shipped_strength_model
+
+    settings = settings_from(config, overrides).transfer
+    found = load(library or configured_library(settings))
+    rows = [*counted_costs(found), *(measured_costs(found, run) if run is not None else ())]
+    for structure in groups or STRUCTURES:
+        model = shipped_strength_model(structure).model
+        assert isinstance(model, FittedBest)
+        rows += timed_predictions(model, group_samples(structure, settings, library))
+    panel = CostPanel(library_name=found.name, rows=tuple(rows))
+    for output in outputs or ():
+        _write(panel, output, {".md": cost_markdown})
+    print_rows(COST_COLUMNS, cost_cells(panel))
+
+
+def claims(
+    *,
+    outputs: OutputsOption = None,
+    errors: ErrorsOption = None,
+    shots: ShotsOption = None,
+    training: TrainingOption = None,
+    cost: CostOption = None,
+    validations: ValidationsOption = None,
+    library: LibraryOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which claims of the physics-transfer paper hold on open potentials, each with the numbers that decide.
+
+    What is not given leaves its claims undecided.
+    """
+    import json
+    from dataclasses import asdict
+
+    from glideflow.reporting.transfer_claims import claim_markdown
+
+    settings = settings_from(config, overrides).transfer
+    found = judged(library or configured_library(settings), errors, shots, training, cost, validations)
+    for output in outputs or ():
+        _write_text(output, claim_markdown(found))
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
+        return
+    for each in found:
+        print(printable(f"{each.verdict.upper()}: {each.claim}\n  paper: {each.paper}\n  here:  {each.here}"))
+
+
+def judged(
+    library: Path | None,
+    errors: Path | None,
+    shots: Path | None,
+    training: Path | None,
+    cost: Path | None,
+    validations: Sequence[Path] | None,
+) -> tuple[Claim, ...]:
+    """Claims held against what these files say; None for what is not there.
+
+    Raises:
+        StorageError: a file is missing, damaged, or something else.
+    """
+    from glideflow.reporting.transfer_claims import Evidence
+    from glideflow.reporting.transfer_claims import claims as judge
+    from glideflow.storage import read_record
+    from glideflow.strength_library import load
+    from glideflow.transfer.cost_panel import CostPanel
+    from glideflow.transfer.error_decomposition import ErrorTable
+    from glideflow.transfer.few_shot import FewShotCurve
+    from glideflow.transfer.training_scope import scope_rows
+    from glideflow.transfer.validation import Validations
+
+    return judge(
+        Evidence(
+            library=load(library),
+            errors=None if errors is None else read_record(errors, ErrorTable),
+            shots=None if shots is None else read_record(shots, FewShotCurve),
+            training=() if training is None else scope_rows(read_record(training, Validations).records),
+            cost=None if cost is None else read_record(cost, CostPanel),
+            validations=tuple(r for file in validations or () for r in read_record(file, Validations).records),
+        )
+    )
+
+
+def _write_text(output: Path, text: str) -> None:
+    from glideflow.atomic import write_text
+
+    write_text(output, text)
 
 
 def _strengths(library: Library, settings: TransferSettings, model: str, seed: int) -> StrengthTable:

@@ -273,6 +273,7 @@ def learning_curve(
     *,
     folds: int = 5,
     floor_mpa: float = FLOOR_MPA,
+    work: Path | None = None,
     progress: Progress = silent,
 ) -> LearningCurve:
     """How held-out errors fall with the number of families trained on.
@@ -286,6 +287,7 @@ def learning_curve(
         seeds: seeds.
         folds: folds by family.
         floor_mpa: floor of the target.
+        work: folder in which finished folds are kept; None keeps nothing.
         progress: progress callback.
 
     Raises:
@@ -302,10 +304,14 @@ def learning_curve(
             next_step="choose smaller numbers, more folds or a larger library",
         )
     target, found = target_log10(dataset, floor_mpa), []
-    for done, count in enumerate(counts):
-        progress("learning curve", done, len(counts))
-        predictions = [_predicted_from(regressor, dataset, splits[seed], count, seed) for seed in seeds]
-        found.append([score(one.log10_mpa, one.spread_log10, target) for one in predictions])
+    bench = Workbench(work, _key(regressor, dataset, "learning curve", folds, floor_mpa, permuted=False))
+    try:
+        for done, count in enumerate(counts):
+            progress("learning curve", done, len(counts))
+            predictions = [_predicted_from(regressor, dataset, splits[seed], count, seed, bench) for seed in seeds]
+            found.append([score(one.log10_mpa, one.spread_log10, target) for one in predictions])
+    finally:
+        bench.close()
     return LearningCurve(
         model=regressor.name,
         dataset=dataset.name,
@@ -390,14 +396,20 @@ def _predicted(
         return model.predict(blind, np.arange(len(blind)))
 
 
-def _predicted_from(regressor: Regressor, dataset: TransferDataset, split: Split, count: int, seed: int) -> Prediction:
+def _predicted_from(
+    regressor: Regressor, dataset: TransferDataset, split: Split, count: int, seed: int, bench: Workbench
+) -> Prediction:
     """Every sample predicted by models that were trained on so many families."""
     log10, spread = np.full(len(dataset), np.nan), np.full(len(dataset), np.nan)
     for fold in split.folds:
-        refuse_leak(dataset, fold)
-        train = dataset.select(_of_families(dataset, fold.train, count, seed))
-        found = _predicted(regressor, train, dataset, fold, seed)
-        log10[fold.held_out], spread[fold.held_out] = found.log10_mpa, found.spread_log10
+        kept = bench.get(f"{seed}: {count}: {fold.name}")
+        if kept is None:
+            refuse_leak(dataset, fold)
+            train = dataset.select(_of_families(dataset, fold.train, count, seed))
+            made = _predicted(regressor, train, dataset, fold, seed)
+            kept = {"log10": made.log10_mpa, "spread": made.spread_log10}
+            bench.put(f"{seed}: {count}: {fold.name}", **kept)
+        log10[fold.held_out], spread[fold.held_out] = kept["log10"], kept["spread"]
     return Prediction(log10_mpa=log10, spread_log10=spread)
 
 
