@@ -4,7 +4,7 @@
 default.txt     what `make setup` installs: core, workflow, nist, dev and bench, for Linux, Python 3.11 and later
 nep.txt         neuroevolution potentials, which `make setup` compiles where it can
 torch-cpu.txt   the branches that need PyTorch, with its CPU build (`make setup TORCH=cpu`)
-transfer.txt    of these the branches `transfer` and `mobility`, which `make setup` installs where the CPU build is to be had
+transfer.txt    of these `transfer` and `mobility`, which `make setup` installs where the CPU build is to be had
 torch-cuda.txt  the same with the CUDA build of the package index (`make setup TORCH=cuda`)
 
 Versions already locked are kept unless --upgrade is given. Indexes and folders of wheels are never written into a
