@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glideflow.config.slip_systems import FCC_111, HCP_PRISMATIC
-from glideflow.properties.results import GammaSurfaceResult, PeierlsStressResult
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, PeierlsStressResult
 from glideflow.reporting import figures
 from glideflow.reporting.collection import Metal
 from glideflow.reporting.embedding import figure_json
@@ -90,8 +90,15 @@ def test_ratios_and_variation_of_two_potentials(library, copper, renamed):
     pair = dataclasses.replace(library, entries=(copper, dataclasses.replace(other, stages=stages)))
     figure = figures.normalised_parameters(pair, Metal("Cu", "fcc"))
     column = next(k for k, text in enumerate(figure.layout.xaxis.ticktext) if text == "C<sub>11</sub>")
-    ratios = sorted(y for trace in figure.data for x, y in zip(trace.x, trace.y, strict=True) if abs(x - column) < 0.5)
+    *values, literature = figure.data
+    ratios = sorted(y for trace in values for x, y in zip(trace.x, trace.y, strict=True) if abs(x - column) < 0.5)
     assert ratios == pytest.approx([0.5, 1.5])
+    mean = 2 * result(copper, ElasticResult).c11_gpa
+    assert literature.y[list(literature.x).index(column)] == pytest.approx(168.4 / mean)
+    assert "Hirth" in literature.customdata[list(literature.x).index(column)]
+    learned = dataclasses.replace(other, potential=dataclasses.replace(other.potential, engine="nep"), stages=stages)
+    marked = figures.normalised_parameters(dataclasses.replace(pair, entries=(copper, learned)), Metal("Cu", "fcc"))
+    assert set(marked.data[0].marker.symbol) == {"circle", "star-open"}
     variation = figures.coefficients_of_variation(pair)
     # 1 and 3: σ = √2, μ = 2.
     assert max(variation.data[0].y) == pytest.approx(100 * math.sqrt(2) / 2)

@@ -13,17 +13,24 @@ from glideflow.reporting.collection import CHARACTERISTIC, Metal, Quantity
 from glideflow.reporting.figures import style
 from glideflow.reporting.figures.peierls import offsets
 from glideflow.reporting.labels import plain, significant
+from glideflow.reporting.reference_values import ReferenceValue, reference_values
 from glideflow.reporting.statistics import Spread, spreads
+from glideflow.transfer.assembly import source_kind
+from glideflow.transfer.dataset import MACHINE_LEARNED
 
 SMALLEST_RATIO = 0.02
 """Values below this fraction of the mean, negative ones included, are drawn at the lower edge of the figure."""
+MACHINE_LEARNED_SYMBOL = "star"
+"""Symbol of machine-learned potentials, open."""
 
 
 def normalised_parameters(library: Library, metal: Metal, every: Sequence[Spread] | None = None) -> go.Figure:
     """Characteristic parameters of one metal from each potential, divided by their mean over the potentials.
 
     Corresponds to Extended Data Fig. 1a of Zhao, Zhang and Xu (there for Cu). The axis is logarithmic: equal factors
-    above and below the mean are equally far from it. ``every`` are the `spreads` of the library, where they are known.
+    above and below the mean are equally far from it. Machine-learned potentials have a symbol of their own, and black
+    marks are values, or ranges, from the literature (`glideflow.reporting.reference_values`). ``every`` are the
+    `spreads` of the library, where they are known.
     """
     every = spreads(library) if every is None else every
     own = [spread for spread in every if spread.metal == metal and spread.coefficient is not None]
@@ -31,8 +38,10 @@ def normalised_parameters(library: Library, metal: Metal, every: Sequence[Spread
         return go.Figure(layout=style.empty("A dispersion needs at least two potentials."))
     figure = go.Figure(layout=_ratio_layout(own))
     look = style.looks({spread.metal for spread in every})[metal]
+    learned = _machine_learned(library)
     for bounded in (False, True):
-        figure.add_trace(_ratios(own, look, bounded=bounded))
+        figure.add_trace(_ratios(own, look, learned, bounded=bounded))
+    figure.add_trace(_literature(own, metal))
     return figure
 
 
@@ -55,34 +64,79 @@ def coefficients_of_variation(library: Library) -> go.Figure:
     return figure
 
 
-def _ratios(own: Sequence[Spread], look: style.Look, *, bounded: bool) -> go.Scatter:
+def _ratios(own: Sequence[Spread], look: style.Look, learned: frozenset[str], *, bounded: bool) -> go.Scatter:
     points = [point for column, spread in enumerate(own) for point in _column(column, spread) if point[3] == bounded]
-    low = [ratio < SMALLEST_RATIO for _, ratio, _, _ in points]
-    symbol = "triangle-down-open" if bounded else look.symbol
+    low = [ratio < SMALLEST_RATIO for _, ratio, *_ in points]
+    symbols = [_symbol(look, potential in learned, bounded=bounded) for *_, potential in points]
     return go.Scatter(
-        x=[x for x, _, _, _ in points],
-        y=[max(ratio, SMALLEST_RATIO) for _, ratio, _, _ in points],
+        x=[x for x, *_ in points],
+        y=[max(ratio, SMALLEST_RATIO) for _, ratio, *_ in points],
         mode="markers",
         name="upper bound" if bounded else "value",
         showlegend=False,
         marker={
             "color": style.INK if bounded else look.colour,
-            "symbol": ["triangle-down" if below else symbol for below in low],
+            "symbol": ["triangle-down" if below else symbol for below, symbol in zip(low, symbols, strict=True)],
             "size": 9,
             "opacity": 0.85,
         },
-        customdata=[[text, f"{ratio:.3g}"] for _, ratio, text, _ in points],
+        customdata=[[text, f"{ratio:.3g}"] for _, ratio, text, *_ in points],
         hovertemplate="%{customdata[0]}<br>%{customdata[1]} of the mean<extra></extra>",
         cliponaxis=False,
     )
 
 
-def _column(column: int, spread: Spread) -> list[tuple[float, float, str, bool]]:
-    """Position, ratio to the mean, hover text and whether it is an upper bound, of each value."""
+def _symbol(look: style.Look, learned: bool, *, bounded: bool) -> str:
+    if bounded:
+        return "triangle-down-open"
+    return f"{MACHINE_LEARNED_SYMBOL}-open" if learned else look.symbol
+
+
+def _machine_learned(library: Library) -> frozenset[str]:
+    """Ids of the machine-learned potentials."""
+    potentials = (entry.potential for entry in library.entries)
+    return frozenset(each.id for each in potentials if source_kind(each.engine, each.pair_style) == MACHINE_LEARNED)
+
+
+def _literature(own: Sequence[Spread], metal: Metal) -> go.Scatter:
+    """A mark, with a bar for a range, where the literature has a value of a quantity."""
+    known = {value.key: value for value in reference_values(metal)}
+    marks = [
+        (column, known[spread.quantity.key], spread.quantity, spread.mean or 1.0)
+        for column, spread in enumerate(own)
+        if spread.quantity.key in known
+    ]
+    middle = [math.sqrt(value.lowest * value.highest) / mean for _, value, _, mean in marks]
+    return go.Scatter(
+        x=[column for column, *_ in marks],
+        y=middle,
+        error_y={
+            "array": [value.highest / mean - y for (_, value, _, mean), y in zip(marks, middle, strict=True)],
+            "arrayminus": [y - value.lowest / mean for (_, value, _, mean), y in zip(marks, middle, strict=True)],
+            "thickness": 2,
+            "width": 8,
+            "color": style.INK,
+        },
+        mode="markers",
+        name="literature",
+        showlegend=False,
+        marker={"symbol": "line-ew", "size": 24, "color": style.INK, "line": {"width": 2, "color": style.INK}},
+        customdata=[_reference_text(value, quantity) for _, value, quantity, _ in marks],
+        hovertemplate="%{customdata}<br>%{y:.3g} of the mean<extra></extra>",
+    )
+
+
+def _reference_text(value: ReferenceValue, quantity: Quantity) -> str:
+    ends = dict.fromkeys(significant(end, 4) for end in (value.lowest, value.highest))
+    return f"{quantity.markup} = {' – '.join(ends)} {quantity.unit}, {plain(value.remark)}<br>{plain(value.source)}"
+
+
+def _column(column: int, spread: Spread) -> list[tuple[float, float, str, bool, str]]:
+    """Position, ratio to the mean, hover text, whether it is an upper bound, and potential, of each value."""
     mean = spread.mean or 1.0
     ordered = sorted(zip(spread.values, spread.ids, spread.upper_bounds, strict=True))
     return [
-        (column + offset, value / mean, _value_text(spread.quantity, value, potential), bound)
+        (column + offset, value / mean, _value_text(spread.quantity, value, potential), bound, potential)
         for offset, (value, potential, bound) in zip(offsets(len(ordered)), ordered, strict=True)
     ]
 

@@ -92,7 +92,8 @@ def _ratios(site: Outline, metal: Metal, all_spreads: Sequence[Spread]) -> Plot:
         title="Characteristic parameters over their mean",
         caption="One point per potential, ordered by value; logarithmic axis, dashed line at the mean. Downward "
         "triangles: upper bounds (open), or values below 0.02 of the mean (filled; negative values are among them), "
-        "drawn at the lower edge. Deliberately altered potentials are left out.",
+        "drawn at the lower edge. Open stars: machine-learned potentials. Black marks: values, or ranges, from the "
+        "literature. Deliberately altered potentials are left out.",
         figure=figure_json(normalised_parameters(site.library, metal, all_spreads)),
     )
 
