@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from glideflow.config.mobility_network import MobilityFeatureSettings
 from glideflow.errors import PropertyError
 from glideflow.mobility.extraction import DislocationLine, Topology
-from glideflow.mobility.features import GAUSS_FEATURES, NODE_FEATURES, visible
+from glideflow.mobility.features import GAUSS_FEATURES, NETS, NODE_FEATURES, visible
 from glideflow.mobility.graph import LineGraph, batched, line_graph, to_pyg
 from glideflow.mobility.trajectory import LineFrame
 
@@ -224,3 +225,11 @@ def _on_edge(line: DislocationLine) -> DislocationLine:
 def test_refuses_lines_that_have_no_graph(frame: LineFrame, reason: str) -> None:
     with pytest.raises(PropertyError, match=reason):
         graph_of(frame)
+
+
+def test_the_documentation_lists_every_feature_with_its_reason(repository: Path) -> None:
+    page = (repository / "docs" / "mobility_network.md").read_text(encoding="utf-8").replace("\\|", "|")
+    rows = {" ".join(line.split()) for line in page.splitlines()}
+    for feature in (*NODE_FEATURES, *GAUSS_FEATURES[4:]):  # those of the angle are described together
+        seen = ["•" if net in feature.nets else "" for net in NETS]
+        assert " ".join(f"| {' | '.join([feature.name, *seen, feature.reason])} |".split()) in rows, feature.name
