@@ -148,6 +148,14 @@ def test_a_learning_curve_trains_on_so_many_families(invented: Invented) -> None
         learning_curve(spy, dataset, [40], [0], folds=3)
 
 
+def test_a_learning_curve_keeps_finished_folds(tmp_path: Path, invented: Invented) -> None:
+    dataset, first, again = invented(24), Spy(), Spy()
+    found = learning_curve(first, dataset, [4, 6], [0], folds=3, work=tmp_path)
+    repeated = learning_curve(again, dataset, [4, 6, 8], [0], folds=3, work=tmp_path)
+    assert (len(first.fits), len(again.fits)) == (6, 3), "only what is new is trained"
+    np.testing.assert_array_equal(repeated.median_factor[:2], found.median_factor)
+
+
 def test_records_and_tables(tmp_path: Path, invented: Invented) -> None:
     dataset = invented(12, noise=0.2)
     structures = ("fcc",) * 6 + ("bcc",) * 6
