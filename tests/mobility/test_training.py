@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +22,9 @@ from glideflow.errors import ConfigurationError, ConvergenceError, PropertyError
 from glideflow.mobility.baselines import LAWS, FittedLaw, fitted_laws
 from glideflow.mobility.samples import Split, StepData, StepSource, refuse_leak, split_by_trajectory, step_data
 from glideflow.mobility.trajectory import Trajectory, write_trajectory
+
+if TYPE_CHECKING:
+    from conftest import Hold
 
 torch = pytest.importorskip("torch")
 artifacts = pytest.importorskip("glideflow.mobility.artifacts")
@@ -368,3 +376,26 @@ class TestCommands:
         refused = CliRunner().invoke(app, ["mobility", "evaluate", model, *train])
         assert isinstance(refused.exception, ConfigurationError)
         assert "that the model was trained on" in str(refused.exception)
+
+    def test_a_killed_training_goes_on_to_the_same_bits(self, files: list[str], tmp_path: Path, hold: Hold) -> None:
+        small = {"members": 2, "epochs": 4, "checkpoint_interval_s": 0}
+        options = [
+            text for name, value in small.items() for text in ("--set", f"mobility.network.training.{name}={value}")
+        ]
+        command = ["mobility", "train", *files, *options, "-o"]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "glideflow", *command, str(tmp_path / "model")],
+            env=os.environ | hold.environment("glideflow.mobility.training:write_checkpoint", calls=2),
+            stderr=subprocess.DEVNULL,
+        )
+        while not hold.held:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.kill()
+        child.wait(timeout=600)
+        assert [each.name for each in (tmp_path / "model").iterdir()] == ["checkpoints"]
+        assert CliRunner().invoke(app, [*command, str(tmp_path / "model")]).exit_code == 0
+        assert CliRunner().invoke(app, [*command, str(tmp_path / "whole")]).exit_code == 0
+        for name in ("model.safetensors", "model.json"):
+            assert (tmp_path / "model" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert not (tmp_path / "model" / "checkpoints").exists()
