@@ -182,6 +182,24 @@ def test_a_batch_is_its_snapshots_side_by_side() -> None:
         np.testing.assert_allclose(together[:, number], losses(graph, [target], own)[:, 0], rtol=1e-12)
 
 
+def circle(radius: float, nodes: int) -> LineFrame:
+    angles = -2 * np.pi * (np.arange(nodes) + 0.2) / nodes  # in the sense in which m = n × t points outwards
+    points = np.column_stack([radius * np.cos(angles) + 30, radius * np.sin(angles) + 20, np.full(nodes, 50.0)])
+    return frame_of(line(points @ np.linalg.inv(CELL), 0))
+
+
+def test_a_growing_loop_moves_outwards_by_the_difference_of_the_radii() -> None:
+    before, after = circle(10.0, 20), circle(12.0, 400)
+    graph = graph_of(before)
+    target = step_target(graph, before, after, 60.0)
+    np.testing.assert_allclose(target.observed_angstrom, 2.0, rtol=1e-3)
+    # From the circle back to the polygon: 2 Å and, between its corners, up to R (1 - cos π/20) more.
+    still, grown = (losses(graph, [target], displacement * np.ones(20))[0, 0] for displacement in (0.0, 2.0))
+    sagitta = 10.0 * (1 - np.cos(np.pi / 20))
+    assert 0.5 * 2.0 * (np.sqrt(20) + 20) * 0.999 < still < 0.5 * (2.0 * np.sqrt(20) + (2.0 + sagitta) * 20)
+    assert grown < 0.5 * 1.2 * sagitta * 20 + 0.05
+
+
 def test_refuses_lines_that_are_not_the_same() -> None:
     before, after = straight(3), straight(3)
     with pytest.raises(PropertyError, match="2 lines before and 1 after"):
