@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from glideflow import strength_library
 from glideflow.cli.app import app
 from glideflow.config.transfer import TransferDataSettings
+from glideflow.properties.peierls_series_results import ErrorBudget, PeierlsSeriesResult
+from glideflow.properties.results import PeierlsStressResult
 from glideflow.records import Library
 from glideflow.reporting.figures.transfer_errors import decomposition, error_map
 from glideflow.reporting.transfer import validation_page
@@ -126,6 +128,36 @@ def test_system_errors_compare_a_potential_with_itself(table: ErrorTable, librar
                 entry = next(e for e in library.entries if e.potential.id == potential_id)
                 first, second = (stress_of(entry, protocol, SYSTEM).peierls_mpa for protocol in protocols)  # type: ignore[union-attr]
                 assert 10**log10 == pytest.approx(max(first, 0.1) / max(second, 0.1))
+
+
+def test_large_cells_are_those_of_a_size_series(library: Library, strengths: StrengthTable) -> None:
+    entry = next(e for e in library.entries if e.potential.element == "W")
+    stress = entry.stage("peierls_stress")
+    assert stress is not None
+    assert isinstance(stress.result, PeierlsStressResult)
+    limit = PeierlsSeriesResult(
+        slip_system=SYSTEM,
+        label="",
+        character="edge",
+        cut="wide",
+        peierls_mpa=stress.result.peierls_mpa / 2,
+        peierls_error_mpa=0.1,
+        is_upper_bound=False,
+        basis="size fit",
+        settled=True,
+        reference_mpa=stress.result.peierls_mpa,
+        infinite_mpa=stress.result.peierls_mpa / 2,
+        height_coefficient_mpa_angstrom=None,
+        length_coefficient_mpa_angstrom=None,
+        budget=ErrorBudget(bracket_mpa=0.1),
+        values=(),
+    )
+    series = replace(stress, property="peierls_series", result=limit)
+    entries = tuple(replace(e, stages=(*e.stages, series)) if e is entry else e for e in library.entries)
+    made = error_table(replace(library, entries=entries), TransferDataSettings(one_per_family=False), strengths)
+    found = term(made, "W", "large cells")
+    assert found.potential_ids == (entry.potential.id,)
+    assert found.factor == pytest.approx(2)
 
 
 def test_the_reference_is_the_median_of_the_machine_learned_potentials(table: ErrorTable, library: Library) -> None:

@@ -20,6 +20,8 @@ from glideflow.transfer.dataset import MACHINE_LEARNED, TransferDataset, target_
 from glideflow.transfer.models import FittedModel, Prediction
 from glideflow.transfer.strengths import StrengthTable, strength_table
 
+DONOR = "Fe_2003Mendelev_Fe_eam-fs"
+
 
 class Nearest:
     """The stress of the training sample with the closest maximum of γ, and what it was trained on."""
@@ -48,7 +50,15 @@ class _FittedNearest:
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return strength_library.load()
+    """Four classical potentials of every metal, those by fixed strain steps first, and two machine-learned ones."""
+    whole, chosen = strength_library.load(), []
+    for metal in sorted({(entry.potential.element, entry.potential.structure) for entry in whole.entries}):
+        own = [e for e in whole.entries if (e.potential.element, e.potential.structure) == metal]
+        learned = [e for e in own if source_kind(e.potential.engine, e.potential.pair_style) == MACHINE_LEARNED]
+        classical = [e for e in own if e.potential.id not in {each.potential.id for each in learned}]
+        chosen += sorted(classical, key=lambda e: (e.potential.id != DONOR, e.stage("peierls_paper") is None))[:4]
+        chosen += sorted(learned, key=lambda e: e.stage("peierls_stress") is None)[:2]
+    return replace(whole, entries=tuple(sorted(chosen, key=lambda entry: entry.potential.id)))
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +106,7 @@ def test_shots_leave_out_the_potential_itself(library: Library) -> None:
         and entry.potential.structure == "bcc"
     ][:2]
     donor = next(
-        entry
-        for entry in library.entries
-        if entry.potential.id == "Fe_2003Mendelev_Fe_eam-fs" and entry.stage("peierls_stress") is not None
+        entry for entry in library.entries if entry.potential.id == DONOR and entry.stage("peierls_stress") is not None
     )
     stress = donor.stage("peierls_stress")
     assert stress is not None
@@ -147,7 +155,8 @@ def test_the_table_is_text_and_a_file(table: StrengthTable, tmp_path: Path) -> N
 
 def test_of_relatives_the_one_with_a_stress_stands_for_both(library: Library) -> None:
     """The first by id has none: without it, what the other's atomistics say would be lost."""
-    first, second = (e for e in library.entries if e.potential.id in ("UNEP-v1-with-ZBL:W", "UNEP-v1:W"))
+    pair = ("UNEP-v1-with-ZBL:W", "UNEP-v1:W")
+    first, second = (e for e in strength_library.load().entries if e.potential.id in pair)
     bare = replace(first, stages=tuple(stage for stage in first.stages if stage.property != "peierls_stress"))
     assert stress_of(second, "reference", "bcc_110") is not None
     samples = assemble(replace(library, entries=(bare, second)), TransferDataSettings(), ("bcc",), with_stress=False)
