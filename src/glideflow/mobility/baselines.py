@@ -15,7 +15,7 @@ import numpy as np
 
 from glideflow.crystals.lattices import FloatArray
 from glideflow.mobility.graph import LineGraph
-from glideflow.mobility.samples import Step, StepData
+from glideflow.mobility.samples import StepData
 from glideflow.mobility.velocities import BOLTZMANN_EV_PER_K
 
 REFERENCE_K: Final = 300.0
@@ -180,8 +180,3 @@ def _fitted(name: str, nodes: NodeStates, velocities: FloatArray) -> FittedLaw:
     )
     parameters = dict(zip(kind.names, map(float, found.x), strict=True))
     return FittedLaw(name=name, parameters=parameters, burgers_angstrom=nodes.burgers_angstrom)
-
-
-def observed_velocity(step: Step, step_ps: float) -> FloatArray:
-    """(N,) velocities of the nodes of a step along their glide directions in Å/ps, as molecular dynamics had them."""
-    return step.target.observed_angstrom / step_ps

@@ -14,7 +14,6 @@ import torch
 
 from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityLayerSettings
 from glideflow.crystals.lattices import FloatArray
-from glideflow.errors import PropertyError
 from glideflow.mobility.graph import LineGraph
 from glideflow.mobility.network import MobilityNetworks, State, graph_tensors, networks_of
 
@@ -113,22 +112,3 @@ class MobilityEnsemble:
 def member_seeds(seed: int, members: Sequence[int]) -> tuple[int, ...]:
     """Seeds of members with these numbers; they do not depend on how many there are."""
     return tuple(int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) for member in members)
-
-
-def combined(parts: Sequence[MobilityEnsemble]) -> MobilityEnsemble:
-    """One ensemble of members that were trained apart.
-
-    Raises:
-        PropertyError: they are of different kinds, or a member is there twice.
-    """
-    kinds = {repr((part.features, part.layers, part.step_ps)) for part in parts}
-    members = tuple(member for part in parts for member in part.members)
-    if len(kinds) != 1 or len({member.seed for member in members}) != len(members):
-        raise PropertyError(
-            f"{len(members)} members of {len(kinds)} kinds with {len({member.seed for member in members})} seeds",
-            expected="members with the same settings, each with a seed of its own",
-            next_step="combine the members of one ensemble, each once",
-        )
-    return MobilityEnsemble(
-        features=parts[0].features, layers=parts[0].layers, step_ps=parts[0].step_ps, members=members
-    )
