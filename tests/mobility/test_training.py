@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from glideflow.cli.app import app
 from glideflow.config.mobility_network import MobilityNetworkSettings
-from glideflow.errors import ConfigurationError, ConvergenceError, PropertyError, StorageError
+from glideflow.errors import ConfigurationError, ConvergenceError, DependencyError, PropertyError, StorageError
 from glideflow.mobility.baselines import LAWS, FittedLaw, fitted_laws
 from glideflow.mobility.samples import Split, StepData, StepSource, refuse_leak, split_by_trajectory, step_data
 from glideflow.mobility.trajectory import Trajectory, write_trajectory
@@ -224,6 +224,32 @@ class TestTraining:
         assert prediction.members_angstrom_per_ps.shape == (2, graph.nodes)
         np.testing.assert_allclose(prediction.velocity_angstrom_per_ps, prediction.members_angstrom_per_ps.mean(axis=0))
         np.testing.assert_allclose(prediction.spread_angstrom_per_ps, prediction.members_angstrom_per_ps.std(axis=0))
+
+
+@pytest.mark.gpu
+class TestGpu:
+    """pytest -m gpu tests/mobility/test_training.py"""
+
+    @pytest.fixture(autouse=True)
+    def device(self) -> None:
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_the_numbers_are_those_of_the_cpu(self, data: StepData, batched: bool) -> None:
+        same(trained(data, device="cuda", batched=batched), trained(data, batched=batched), rtol=1e-6)
+
+    def test_the_same_seed_gives_the_same_bits(self, data: StepData, tmp_path: Path) -> None:
+        first = trained(data, device="cuda", work=tmp_path)
+        same(trained(data, device="cuda"), first)
+        same(trained(data, device="cuda", work=tmp_path), first)
+
+
+def test_a_missing_gpu_is_told(data: StepData) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(DependencyError, match="set device: cpu"):
+        trained(data, device="cuda")
 
 
 @pytest.fixture(scope="module")
