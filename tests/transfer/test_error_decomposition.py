@@ -171,6 +171,18 @@ def test_the_reference_is_the_median_of_the_machine_learned_potentials(table: Er
     np.testing.assert_allclose(10**-shifted, 9.0 / TRUTH_MPA)  # the median of 6, 9 and 12 MPa
 
 
+def test_inputs_are_compared_in_the_same_way(library: Library, strengths: StrengthTable) -> None:
+    """The inputs of one of the classical potentials, taken for those of a machine-learned one."""
+    tungsten = [e for e in library.entries if e.potential.element == "W"]
+    learned = transferred(tungsten[0].potential.id)
+    metal = replace(strengths.metals[1], transferred=(learned,))
+    made = error_table(library, TransferDataSettings(one_per_family=False), replace(strengths, metals=(metal,)))
+    elastic = [e.stage("elastic").result.c44_gpa for e in tungsten]  # type: ignore[union-attr]
+    np.testing.assert_allclose(10 ** term(made, "W", "C44").log10, np.divide(elastic, elastic[0]))
+    assert term(made, "W", "γ_usf").log10[0] == 0
+    assert len(term(made, "W", "γ_usf").log10) == len(tungsten)
+
+
 def test_inference_errors_are_those_of_one_potential(table: ErrorTable) -> None:
     held = term(table, "W", "held out")
     assert (held.factor, held.bias) == pytest.approx((4.0, 4.0))
@@ -212,6 +224,7 @@ def test_what_is_not_there_says_why(table: ErrorTable, library: Library, strengt
     assert np.isnan(route(table, "Ta", "EAM-S").factor)
     without = error_table(library, TransferDataSettings(), strengths)
     assert "no validation by family" in term(without, "W", "held out").reason
+    assert "no machine-learned potential" in term(table, "Ta", "C44").reason
     assert all(len(each.log10) or each.reason for each in (*table.terms, *without.terms))
 
 
@@ -235,7 +248,7 @@ def test_tables_hold_every_term(table: ErrorTable, tmp_path: Path) -> None:
     text = error_markdown(again)
     assert text == error_markdown(table)
     assert text.count("\n") == len(table.terms) + len(table.routes) + 5
-    assert len(term_rows(table)) == 2 * 8
+    assert len(term_rows(table)) == 2 * 10
     assert "cell × " in next(row[-1] for row in route_rows(table) if row[:2] == ["W (bcc)", "EAM-S"])
     lines = list(csv.DictReader(io.StringIO(error_csv(table))))
     held = next(line for line in lines if (line["element"], line["term"]) == ("W", "held out"))

@@ -59,8 +59,8 @@ def error_section(table: ErrorTable) -> Section:
             "Every error compares two Peierls stresses that differ in one thing only. System: a potential with itself, "
             "in another cell (cell), by fixed strain steps instead of converged (protocol), in the limit of large "
             "cells. Physical: classical potentials with machine-learned ones by atomistics (potentials), or with what "
-            f"the model {table.model} makes of their elastic constants and γ (transferred). Inference: a prediction "
-            "with atomistics of the same potential, held out or transferred.",
+            f"the model {table.model} makes of their elastic constants and γ (transferred), or two of these inputs "
+            "themselves. Inference: a prediction with atomistics of the same potential, held out or transferred.",
             "Factors are medians, up or down. Bounds and stresses below the floor of "
             f"{table.floor_mpa:g} MPa count with the bound or the floor, on both sides. "
             + (f"Held out: {table.split}." if table.split else "No validation was given."),

@@ -8,8 +8,8 @@ only, on the scale of log₁₀, where differences add up:
                                                + system, protocol      (fixed steps → converged, reference cell)
                                                + physical, potentials  (classical → machine-learned potentials)
 
-of which the first two compare a potential with itself. Relative errors e = (τ - τ_MLFF)/τ_MLFF, in which the paper
-counts, stand beside.
+of which the first two compare a potential with itself. Two inputs, C₄₄ and γ_usf, are compared in the same way.
+Relative errors e = (τ - τ_MLFF)/τ_MLFF, in which the paper counts, stand beside.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 
 from glideflow.config.transfer import Protocol, TransferDataSettings
 from glideflow.crystals.lattices import FloatArray
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult
 from glideflow.records import Library, LibraryEntry
 from glideflow.storage import record
 from glideflow.transfer.assembly import Stress, assemble, stress_of
@@ -32,6 +33,7 @@ from glideflow.transfer.validation import ValidationRecord
 Kind = Literal["physical", "system", "inference"]
 KINDS: tuple[Kind, ...] = ("physical", "system", "inference")
 CELL, PROTOCOL, LARGE, POTENTIALS = "cell", "protocol", "large cells", "potentials"
+C44, GAMMA_USF = "C44", "γ_usf"
 TRANSFERRED, HELD_OUT, PT_EAM, PT_MLFF = "transferred", "held out", "PT-EAM", "PT-MLFF"
 ROUTES: Mapping[str, tuple[str, ...]] = {
     "EAM-S": (CELL, PROTOCOL, POTENTIALS),
@@ -41,6 +43,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
 """What the errors of classical potentials by atomistics consist of: the terms of each route."""
 _FIRST_PROTOCOL: Mapping[str, Protocol] = {CELL: "size_s", PROTOCOL: "paper", POTENTIALS: "reference"}
 _NO_MLFF = "no machine-learned potential with a Peierls stress"
+_NO_LEARNED = "no machine-learned potential"
 _NO_STEPS = "no classical potential with a Peierls stress by fixed steps"
 _NO_SHOTS = "no other machine-learned potential of the structure with a Peierls stress"
 
@@ -194,7 +197,8 @@ def error_table(
     """
     held_out = [each for each in validations if _fits(each, strengths.model)]
     stresses = _classical(library, settings, {metal.structure for metal in strengths.metals})
-    metals = [_Metal(metal, stresses, held_out, strengths) for metal in strengths.metals]
+    inputs = {entry.potential.id: _inputs(entry) for entry in library.entries}
+    metals = [_Metal(metal, stresses, held_out, strengths, inputs) for metal in strengths.metals]
     return ErrorTable(
         model=strengths.model,
         split="; ".join(dict.fromkeys(each.split for each in held_out)),
@@ -243,6 +247,17 @@ def _classical(library: Library, settings: TransferDataSettings, structures: Ite
     return found
 
 
+def _inputs(entry: LibraryEntry) -> dict[str, float]:
+    """C₄₄ in GPa and γ_usf in mJ/m², as far as a potential has them."""
+    found: dict[str, float] = {}
+    for stage in entry.stages:
+        if isinstance(stage.result, ElasticResult):
+            found[C44] = stage.result.c44_gpa
+        if isinstance(stage.result, GammaSurfaceResult):
+            found.setdefault(GAMMA_USF, stage.result.gamma_usf_mj_m2)
+    return found
+
+
 def _by_protocol(entry: LibraryEntry, system: str) -> dict[str, Stress]:
     protocols = ("reference", "paper", "size_s", "series")
     found = {name: stress_of(entry, name, system) for name in protocols}
@@ -258,8 +273,10 @@ class _Metal:
         classical: Sequence[_Classical],
         held_out: Sequence[ValidationRecord],
         strengths: StrengthTable,
+        inputs: Mapping[str, Mapping[str, float]],
     ) -> None:
         self._metal, self._floor, self._model = metal, strengths.floor_mpa, strengths.model
+        self._inputs = inputs
         own = (metal.element, metal.structure)
         self._classical = [each for each in classical if each.metal == own]
         self._held_out = held_out
@@ -276,7 +293,9 @@ class _Metal:
             self._system(PROTOCOL, ("paper", "reference"), steps, "converged, reference cell"),
             self._system(LARGE, ("reference", "series"), "converged, reference cell", "limit of large cells"),
             self._physical(POTENTIALS, self._truth(), mlff, _NO_MLFF),
-            self._physical(TRANSFERRED, self._better(), reference, "no machine-learned potential"),
+            self._physical(TRANSFERRED, self._better(), reference, _NO_LEARNED),
+            self._input(C44),
+            self._input(GAMMA_USF),
             self._term("inference", HELD_OUT, self._left_out(), (f"{self._model}, held out", itself), self._unseen()),
             self._inference(PT_EAM, lambda each: each.pt_eam_mpa, itself),
             self._inference(PT_MLFF, lambda each: each.pt_mlff_mpa, itself),
@@ -307,6 +326,15 @@ class _Metal:
         value = "classical potentials, converged, reference cell"
         reason = missing if against is None else "no classical potential with a Peierls stress"
         return self._term("physical", name, pairs, (value, what), reason)
+
+    def _input(self, name: str) -> ErrorTerm:
+        """An input of classical potentials beside that of machine-learned ones."""
+        better = [self._inputs.get(each.potential_id, {}).get(name, 0.0) for each in self._metal.transferred]
+        known = [value for value in better if value > 0]
+        own = [(each.id, self._inputs[each.id].get(name, 0.0)) for each in self._classical]
+        pairs = [_Pair(each, value, float(np.median(known)), False) for each, value in own if value > 0 and known]
+        what = (f"{name} of classical potentials", f"{name} of machine-learned potentials (median)")
+        return self._term("physical", name, pairs, what, _NO_LEARNED)
 
     def _inference(self, name: str, value: Callable[[TransferredStrength], float], itself: str) -> ErrorTerm:
         """A transferred value beside atomistics of the potential that gave its parameters."""
