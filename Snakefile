@@ -20,6 +20,8 @@ include: "workflow/rules/takeover.smk"
 include: "workflow/rules/library.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/transfer.smk"
+include: "workflow/rules/mobility_common.smk"
+include: "workflow/rules/mobility.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -39,7 +39,7 @@ class RuleEstimate:
     """What all jobs of one rule take.
 
     Attributes:
-        rule: rule of the workflow.
+        rule: name of the rule.
         jobs: number of jobs.
         done: how many of them have a result already.
         jobs_over_limit: how many of them are expected to be ended by ``engine.time_limit_s``.
@@ -51,7 +51,7 @@ class RuleEstimate:
         measurements: benchmarks of earlier runs behind the times; 0 means the cost model alone.
     """
 
-    rule: Rule
+    rule: str
     jobs: int
     done: int
     jobs_over_limit: int

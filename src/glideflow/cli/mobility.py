@@ -23,7 +23,9 @@ from glideflow.cli.mobility_dynamics import (
     run,
     velocity,
 )
+from glideflow.cli.mobility_glide import glide, law
 from glideflow.cli.mobility_network import evaluate, train
+from glideflow.cli.mobility_workflow import query, report, scenarios
 from glideflow.cli.options import (
     RUN_PANEL,
     ConfigOption,
@@ -126,6 +128,11 @@ app.command()(run)
 app.command()(velocity)
 app.command()(train)
 app.command()(evaluate)
+app.command()(law)
+app.command()(glide)
+app.command()(scenarios)
+app.command()(query)
+app.command()(report)
 
 
 def cell_json(

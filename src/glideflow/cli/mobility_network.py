@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from glideflow.mobility.baselines import FittedLaw
     from glideflow.mobility.ensemble import MobilityEnsemble
     from glideflow.mobility.evaluation import Evaluation, Group
+    from glideflow.mobility.network import State
     from glideflow.mobility.samples import Split, StepData
     from glideflow.progress import Progress
 
@@ -46,6 +48,13 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on from checkpoints, or start anew.")] = True,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="Model to go on from, with its weights and its split; what is new is trained on."),
+    ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Leave out trajectories that ended before their first step.")
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -58,16 +67,15 @@ def train(
     in mobility.network, e.g. --set mobility.network.training.epochs=500.
     """
     from glideflow.cli.display import progress_display
-    from glideflow.mobility.samples import split_by_trajectory
     from glideflow.transfer.packages import refuse_without_torch
 
     refuse_without_torch()
     settings = settings_from(config, overrides).mobility.network
     folder = work or output / "checkpoints"
     with progress_display() as progress:
-        data = _steps(trajectories, settings, progress)
-        split = split_by_trajectory(data.sources, settings.training, seed)
-        ensemble = _trained(data, split, settings, seed, (folder, resume), progress)
+        data = _steps(_with_steps(trajectories, settings) if leave_out else trajectories, settings, progress)
+        split, weights = _split_and_start(data, settings, seed, start)
+        ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
     laws = _fitted(data, split)
     evaluations = _evaluations(ensemble, laws, data, split.test or split.validation)
     _write(output, ensemble, (data, split, laws), evaluations[0], settings, seed)
@@ -125,6 +133,7 @@ def _trained(
     split: Split,
     settings: MobilityNetworkSettings,
     seed: int,
+    start: Sequence[State] | None,
     checkpoints: tuple[Path, bool],
     progress: Progress,
 ) -> MobilityEnsemble:
@@ -132,7 +141,49 @@ def _trained(
 
     work, resume = checkpoints
     members = range(settings.training.members)
-    return train_ensemble(data, split, settings, seed, members, work=work, resume=resume, progress=progress)
+    return train_ensemble(
+        data, split, settings, seed, members, start=start, work=work, resume=resume, progress=progress
+    )
+
+
+def _with_steps(files: Sequence[Path], settings: MobilityNetworkSettings) -> list[Path]:
+    """Files of the trajectories that have a step to learn from; the others are named on standard error."""
+    from glideflow.mobility.samples import trajectory_steps
+    from glideflow.mobility.trajectory import read_trajectory
+
+    kept = []
+    for file in files:
+        trajectory = read_trajectory(file)
+        if trajectory_steps(trajectory, 0, settings)[0]:
+            kept.append(file)
+        else:
+            print(f"left out: {file} ({trajectory.status}) has no step to learn from", file=sys.stderr)
+    return kept
+
+
+def _split_and_start(
+    data: StepData, settings: MobilityNetworkSettings, seed: int, start: Path | None
+) -> tuple[Split, Sequence[State] | None]:
+    """Split and initial weights: anew, or those of a model that is gone on from.
+
+    Raises:
+        ConfigurationError: the model has other layers or another number of members.
+    """
+    from glideflow.mobility.artifacts import read_ensemble
+    from glideflow.mobility.samples import continued_split, split_by_trajectory
+
+    if start is None:
+        return split_by_trajectory(data.sources, settings.training, seed), None
+    ensemble, card = read_ensemble(start)
+    found, wanted = (ensemble.layers, len(ensemble.members)), (settings.layers, settings.training.members)
+    if found != wanted:
+        raise ConfigurationError(
+            f"--start {start} has {found[1]} members with {found[0].layers} x {found[0].width} neurons",
+            expected=f"{wanted[1]} members with {wanted[0].layers} x {wanted[0].width}, as configured",
+            next_step="configure what it has, or start anew",
+        )
+    parts = {source.simulation: card.part_of(source.simulation) for source in data.sources}
+    return continued_split(data.sources, parts), [member.state for member in ensemble.members]
 
 
 def _fitted(data: StepData, split: Split) -> tuple[FittedLaw, ...]:

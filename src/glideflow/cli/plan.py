@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ import typer
 from glideflow.cli.status import RunConfigOption
 
 if TYPE_CHECKING:
+    from glideflow.config.run import RunSettings
+    from glideflow.mobility_plan import MobilityPlan
     from glideflow.plan import RuleEstimate, RunPlan
 
 MINUTE_S = 60
@@ -18,8 +21,18 @@ HOUR_S = 3600
 DAY_S = 86400
 
 
+class Branch(StrEnum):
+    """Branches of the workflow whose costs are modelled."""
+
+    LIBRARY = "library"
+    MOBILITY = "mobility"
+
+
 def plan(
     config: RunConfigOption = None,
+    branch: Annotated[
+        Branch, typer.Option(help="What is run: `snakemake` (library), or `snakemake mobility`.")
+    ] = Branch.LIBRARY,
     cores: Annotated[int, typer.Option(min=1, help="Cores that the run may use at a time.")] = 2,
     *,
     calibrate: Annotated[
@@ -33,12 +46,39 @@ def plan(
     from glideflow.run import validate_run
     from glideflow.runs.commands import run_configuration
 
-    run = validate_run(load_settings(run_configuration(config)), Path.cwd(), verify=False)
+    settings = load_settings(run_configuration(config))
+    if branch is Branch.MOBILITY:
+        _print_mobility(settings, cores, as_json=as_json)
+        return
+    run = validate_run(settings, Path.cwd(), verify=False)
     estimate = plan_run(run, cores=cores, measurements=earlier_measurements(run) if calibrate else ())
     if as_json:
         _print_json(estimate)
     else:
         _print_table(estimate)
+
+
+def _print_mobility(settings: RunSettings, cores: int, *, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from glideflow.mobility_plan import plan_mobility
+    from glideflow.potentials.select import find
+
+    potential = find(settings.potentials, Path.cwd(), settings.mobility.potential)
+    estimate = plan_mobility(settings, potential, cores=cores)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(estimate), indent=2))
+        return
+    _print_table(estimate.run)
+    for line in _on_gpus(estimate):
+        typer.echo(line)
+
+
+def _on_gpus(estimate: MobilityPlan) -> Iterator[str]:
+    yield f"{estimate.atom_steps:.2g} atom-steps; on A100 GPUs, at the published 1.16e8 a second (not measured here):"
+    dynamics, extraction = estimate.gpu_hours_dynamics, estimate.gpu_hours_extraction
+    yield f"{dynamics:.1f} GPU-hours, and {extraction:.1f} more where they wait for one thread that extracts the lines"
 
 
 def _print_json(estimate: RunPlan) -> None:

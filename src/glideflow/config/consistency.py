@@ -94,6 +94,9 @@ def _duplicate_problems(settings: RunSettings) -> Iterator[Problem]:
         ("mobility", "stresses_mpa"): settings.mobility.stresses_mpa,
         ("mobility", "temperatures_k"): settings.mobility.temperatures_k,
         ("mobility", "cells", "angles_deg"): settings.mobility.cells.angles_deg,
+        ("mobility", "scenarios", "seeds"): settings.mobility.scenarios.seeds,
+        ("mobility", "scenarios", "loop_radii_nm"): settings.mobility.scenarios.loop_radii_nm,
+        ("mobility", "scenarios", "loop_stresses_mpa"): settings.mobility.scenarios.loop_stresses_mpa,
         **{("slip_systems", i, "characters"): system.characters for i, system in enumerate(settings.slip_systems)},
     }
     for path, values in lists.items():

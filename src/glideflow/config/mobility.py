@@ -9,6 +9,7 @@ from pydantic import Field
 from glideflow.config.base import Section
 from glideflow.config.mobility_dynamics import MobilityDynamicsSettings
 from glideflow.config.mobility_network import MobilityNetworkSettings
+from glideflow.config.mobility_scenarios import MobilityLearningSettings, MobilityScenarioSettings
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
 EdgesNm = tuple[
@@ -54,12 +55,16 @@ class MobilitySettings(Section):
     potential: str = "Fe_2003Mendelev_Fe_eam-fs"
     """Id of the potential, of a bcc metal, that LAMMPS evaluates."""
     stresses_mpa: tuple[float, ...] = Field(default=(250.0, 500.0, 1000.0), min_length=1)
-    """Resolved shear stresses along the Burgers vector."""
+    """Resolved shear stresses along the Burgers vector, on dipoles."""
     temperatures_k: tuple[Temperature, ...] = Field(default=(300.0, 500.0, 1000.0), min_length=1)
     """Temperatures."""
     cells: MobilityCellSettings = MobilityCellSettings()
     """Cells."""
     dynamics: MobilityDynamicsSettings = MobilityDynamicsSettings()
     """Molecular dynamics."""
+    scenarios: MobilityScenarioSettings = MobilityScenarioSettings()
+    """Which trajectories the workflow simulates."""
     network: MobilityNetworkSettings = MobilityNetworkSettings()
     """Learning the mobility from trajectories."""
+    learning: MobilityLearningSettings = MobilityLearningSettings()
+    """Learning that decides what is simulated next."""

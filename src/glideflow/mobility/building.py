@@ -14,6 +14,7 @@ from glideflow.mobility.elasticity import IsotropicElasticity, isotropic_equival
 from glideflow.mobility.loops import shear_loop
 from glideflow.mobility.orientations import LineOrientation, nearest_line
 from glideflow.mobility.passing import passing_stress_mpa, refuse_small, resolved_row
+from glideflow.mobility.scenarios import Scenario
 from glideflow.properties.results import ElasticResult, LatticeResult
 
 EdgesNm = tuple[float, float, float]
@@ -95,6 +96,22 @@ class CellBuilder:
         edges = orientation.periods * cell.periods * self.metal.lattice_constant_angstrom
         row = resolved_row(self.metal, orientation, self.tensor_gpa if anisotropic else self.isotropic)
         return passing_stress_mpa(row, float(edges[0]), float(edges[2]) / 2)
+
+
+def scenario_cell(builder: CellBuilder, scenario: Scenario) -> DislocationCell:
+    """The cell of a scenario, in the size of the settings.
+
+    Args:
+        builder: what builds it.
+        scenario: which lines, and the stress under which they have to glide.
+
+    Raises:
+        SlipSystemError: there is no line at such an angle.
+        ConfigurationError: the lines would stop each other, or the loop does not fit into the cell.
+    """
+    if scenario.kind == "loop":
+        return builder.loop(scenario.size, stress_mpa=scenario.stress_mpa)
+    return builder.dipole(scenario.size, stress_mpa=scenario.stress_mpa or None)
 
 
 def cell_builder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -198,6 +198,24 @@ def split_by_trajectory(sources: Sequence[StepSource], training: MobilityTrainin
         rank = ranks[source.simulation]
         parts[(rank >= tests) + (rank >= tests + validations)].append(number)
     split = Split(test=tuple(parts[0]), validation=tuple(parts[1]), train=tuple(parts[2]))
+    refuse_leak(sources, split)
+    return split
+
+
+def continued_split(sources: Sequence[StepSource], parts: Mapping[str, str]) -> Split:
+    """The split of an ensemble that goes on: what it knew keeps its part, and all that is new is for training.
+
+    An ensemble that starts from trained weights must not be tested on what they were trained on.
+
+    Args:
+        sources: the trajectories.
+        parts: ``train``, ``validation``, ``test`` or ``new`` by simulation.
+    """
+    numbers: dict[str, list[int]] = {"train": [], "validation": [], "test": [], "new": []}
+    for number, source in enumerate(sources):
+        numbers[parts[source.simulation]].append(number)
+    train = sorted(numbers["train"] + numbers["new"])
+    split = Split(train=tuple(train), validation=tuple(numbers["validation"]), test=tuple(numbers["test"]))
     refuse_leak(sources, split)
     return split
 

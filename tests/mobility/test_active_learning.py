@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from glideflow.config.mobility import MobilitySettings
+from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityLayerSettings
+from glideflow.errors import StorageError
+from glideflow.mobility.blocks import BccMetal
+from glideflow.mobility.dipoles import dipole
+from glideflow.mobility.orientations import nearest_line
+from glideflow.mobility.samples import StepSource, continued_split
+from glideflow.mobility.scenarios import Scenario, initial_scenarios, scenario_from_id, scenario_table
+
+pytest.importorskip("torch")
+
+from glideflow.mobility.active_learning import next_query, starting_graph
+from glideflow.mobility.ensemble import MobilityEnsemble, TrainedMember
+from glideflow.mobility.network import initial_state
+from glideflow.mobility.queries import read_query, write_query
+
+if TYPE_CHECKING:
+    from glideflow.mobility.cells import DislocationCell
+
+FEATURES = MobilityFeatureSettings(images=1)
+LAYERS = MobilityLayerSettings()
+IRON = BccMetal("Fe", 2.8553)
+
+
+def mobility(**learning: Any) -> MobilitySettings:
+    return MobilitySettings.model_validate(
+        {
+            "stresses_mpa": [250, 500, 1000],
+            "temperatures_k": [300, 900],
+            "cells": {"angles_deg": [54.74, 90]},
+            "scenarios": {"initial": 3},
+            "learning": {"iterations": 2, "candidates": 6, "selected": 2} | learning,
+        }
+    )
+
+
+def build(scenario: Scenario) -> DislocationCell:
+    return dipole(IRON, nearest_line(scenario.size), (3.0, 2.0, 5.0), images=1)
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> MobilityEnsemble:
+    """Networks with their initial weights: they disagree, and more where the stress is larger."""
+    members = tuple(
+        TrainedMember(
+            state=initial_state(LAYERS, seed, np.float64),
+            seed=seed,
+            best_epoch=0,
+            train_loss=np.ones(1),
+            validation_loss=np.ones(1),
+        )
+        for seed in range(6)
+    )
+    return MobilityEnsemble(features=FEATURES, layers=LAYERS, step_ps=1.0, members=members)
+
+
+@pytest.mark.parametrize("angle", [54.74, 90.0, 109.47])
+def test_lines_as_built_feel_the_applied_stress_alone(angle: float) -> None:
+    """Lines one above the other exert no glide force on each other: the force is τ b on both, in opposite senses."""
+    scenario = Scenario(kind="dipole", size=angle, stress_mpa=500.0, temperature_k=300.0, seed=0)
+    cell = build(scenario)
+    graph = starting_graph(cell, scenario, FEATURES, 15.0)
+    force = 500.0 * float(np.linalg.norm(cell.burgers_angstrom))
+    assert np.abs(graph.glide_force_mpa_angstrom) == pytest.approx(
+        np.full(len(graph.positions_angstrom), force), rel=0.02
+    )
+
+
+def test_the_least_sure_are_asked_for(ensemble: MobilityEnsemble) -> None:
+    query = next_query(ensemble, mobility(threshold_percent=0.01), build, None, seed=3)
+    assert query.simulated == tuple(each.id for each in initial_scenarios(mobility()))
+    assert len(query.candidates) == 6
+    assert not query.done
+    spreads = {each.id: each.spread_angstrom for each in query.candidates}
+    assert set(query.selected) == set(sorted(spreads, key=lambda name: -spreads[name])[:2])
+    moved = sum(each.displacement_angstrom for each in query.candidates)
+    assert query.uncertainty_percent == pytest.approx(100 * sum(spreads.values()) / moved)
+
+
+def test_passive_learning_takes_what_was_drawn_first(ensemble: MobilityEnsemble) -> None:
+    query = next_query(ensemble, mobility(threshold_percent=0.01, strategy="passive"), build, None, seed=3)
+    assert query.selected == tuple(each.id for each in query.candidates[:2])
+
+
+def test_a_sure_ensemble_asks_for_nothing(ensemble: MobilityEnsemble) -> None:
+    query = next_query(ensemble, mobility(threshold_percent=1000), build, None, seed=3)
+    assert query.done
+    assert query.selected == ()
+    assert query.next_scenarios == query.simulated
+
+
+def test_iterations_go_on_from_each_other_and_end(ensemble: MobilityEnsemble, tmp_path: Path) -> None:
+    settings = mobility(threshold_percent=0.01)
+    queries = [next_query(ensemble, settings, build, None, seed=3)]
+    while not queries[-1].done:
+        write_query(tmp_path / "query.json", queries[-1])
+        previous = read_query(tmp_path / "query.json")
+        assert previous == queries[-1]
+        queries.append(next_query(ensemble, settings, build, previous, seed=3))
+    assert [query.iteration for query in queries] == [0, 1, 2]
+    assert [len(query.simulated) for query in queries] == [3, 5, 7]
+    assert len(set(queries[-1].simulated)) == 7
+    assert all(scenario_from_id(name) in scenario_table(settings) for name in queries[-1].simulated)
+
+
+def test_an_empty_pool_is_the_end(ensemble: MobilityEnsemble) -> None:
+    settings = mobility().model_copy(update={"scenarios": mobility().scenarios.model_copy(update={"initial": 12})})
+    query = next_query(ensemble, settings, build, None, seed=3)
+    assert (query.candidates, query.uncertainty_percent, query.done) == ((), None, True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"candidates": [{"id": 1}]}'])
+def test_a_damaged_query_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "query.json").write_text(text, encoding="utf-8")
+    with pytest.raises(StorageError, match="is no query"):
+        read_query(tmp_path / "query.json")
+
+
+def test_what_is_new_is_trained_on_and_what_was_held_out_stays_so() -> None:
+    def source(name: str) -> StepSource:
+        conditions = {"kind": "dipole", "character_angle_deg": 90.0, "stress_mpa": 500.0, "temperature_k": 300.0}
+        return StepSource(name=name, simulation=name, content_sha256="", burgers_angstrom=2.5, **conditions)  # type: ignore[arg-type]
+
+    parts = {"a": "train", "b": "test", "c": "new", "d": "validation", "e": "new"}
+    split = continued_split([source(name) for name in "cbadeb"], parts)
+    assert (split.train, split.validation, split.test) == ((0, 2, 4), (3,), (1, 5))
