@@ -23,6 +23,10 @@ class MobilityFeatureSettings(Section):
     """Periodic images on either side whose stress is summed, see `glideflow.mobility.periodic_stress`."""
     gauss_points: int = Field(default=2, ge=1, le=10)
     """Gauss points of a segment."""
+    smoothing_passes: int = Field(default=1, ge=0, le=100)
+    """How often each node is moved halfway to the middle of its neighbours before features and forces are taken; the
+    lines that move and are compared stay as they are. Jitter from node to node is gone before a step is over: a network
+    that sees it learns that forces from curvature have little effect."""
 
 
 class MobilityLayerSettings(Section):

@@ -101,6 +101,9 @@ def line_graph(
 ) -> LineGraph:
     """Graph of one snapshot.
 
+    Features, forces and glide directions are those of the lines without their jitter from node to node
+    (``settings.smoothing_passes``); positions are those of the frame.
+
     The stress at a Gauss point is that of all segments and their periodic images, its mean over the cell zero, and the
     applied one. The slip plane is spanned by the first two cell vectors.
 
@@ -115,19 +118,20 @@ def line_graph(
             the lines have no periodic stress field.
         NonFiniteError: a position is not finite.
     """
-    lines = _lines_of(frame)
+    lines = _lines_of(frame, settings.smoothing_passes)
     shares = _gauss_shares(settings.gauss_points)
     owners = np.repeat(np.arange(lines.nodes), len(shares))  # (P,) segment of each Gauss point
     points = (lines.starts[:, None] + shares[:, None] * lines.segments[:, None]).reshape(-1, 3)
     stress = applied_stress_mpa + _line_stress(points, lines, settings)
     at_nodes, at_points = lines.frame_at_nodes(), lines.frame_at_segments(owners)
     links = _nearest_nodes(shares, lines.following)
+    positions, ends, _ = frame.segments()
     resolved = _mean_at_nodes(at_points.resolved_shear(stress), links, lines.nodes)
     bent = np.einsum("ni,ni->n", lines.curvature, at_nodes.glide_direction)
     spacing = _mean_with_previous(lines.spacing, lines.following)
     return LineGraph(
-        positions_angstrom=lines.starts,
-        segments_angstrom=lines.segments,
+        positions_angstrom=positions,
+        segments_angstrom=ends - positions,
         next_nodes=lines.following,
         lines=lines.numbers,
         glide_directions=at_nodes.glide_direction,
@@ -146,7 +150,7 @@ def line_graph(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Lines:
-    """Lines of a snapshot; each of the N nodes begins a segment.
+    """Smoothed lines of a snapshot; each of the N nodes begins a segment.
 
     Attributes:
         starts: (N, 3) nodes.
@@ -188,17 +192,18 @@ class _Lines:
         return LocalFrame(tangent, slip_normal(self.cell), (self.burgers / self.size[:, None])[segments])
 
 
-def _lines_of(frame: LineFrame) -> _Lines:
+def _lines_of(frame: LineFrame, smoothing_passes: int) -> _Lines:
     _refuse_unfit(frame)
     starts, ends, burgers = frame.segments()
     _refuse_coinciding(np.linalg.norm(ends - starts, axis=1))
     counts = [len(line.nodes_fractional) for line in frame.lines]
     following = _following(counts)
-    tangent, curvature = _tangents(ends - starts, following)
+    starts, segments = _smoothed(starts, ends - starts, following, smoothing_passes)
+    tangent, curvature = _tangents(segments, following)
     _refuse_steep(tangent, slip_normal(frame.cell_angstrom))
     return _Lines(
         starts=starts,
-        segments=ends - starts,
+        segments=segments,
         burgers=burgers,
         following=following,
         numbers=np.repeat(np.arange(len(counts)), counts),
@@ -323,6 +328,18 @@ def _following(counts: Sequence[int]) -> IntArray:
 def _firsts(counts: Sequence[int]) -> IntArray:
     """Number of the first element of each part, of parts with so many elements."""
     return np.cumsum([0, *counts])[:-1]
+
+
+def _smoothed(
+    starts: FloatArray, segments: FloatArray, following: IntArray, passes: int
+) -> tuple[FloatArray, FloatArray]:
+    """(N, 3) nodes and segments after so many passes that move nodes halfway to the middle of their neighbours."""
+    for _ in range(passes):
+        before = np.empty_like(segments)
+        before[following] = segments
+        shift = 0.25 * (segments - before)
+        starts, segments = starts + shift, segments + shift[following] - shift
+    return starts, segments
 
 
 def _tangents(segments: FloatArray, following: IntArray) -> tuple[FloatArray, FloatArray]:
