@@ -97,6 +97,7 @@ class Prescribed:
 
     speed: Callable[[np.ndarray], np.ndarray]
     name: str = "prescribed"
+    burgers_angstrom: float | None = None
 
     def node_velocities(self, conditions: LineConditions) -> NodeVelocities:
         geometry = conditions.geometry

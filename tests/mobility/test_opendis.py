@@ -35,6 +35,7 @@ class WholeLines:
 
     law: LocalLaw = SAME
     name: str = "whole lines"
+    burgers_angstrom: float | None = None
 
     def node_velocities(self, conditions: LineConditions) -> NodeVelocities:
         return self.law.node_velocities(conditions)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -59,6 +59,10 @@ class MobilityLaw(Protocol):
     @property
     def name(self) -> str:
         """What it is called."""
+
+    @property
+    def burgers_angstrom(self) -> float | None:
+        """Length of the Burgers vector of the lines that it was made for; None if that does not matter to it."""
 
     def node_velocities(self, conditions: LineConditions) -> NodeVelocities:
         """Velocities of the nodes of all lines, in their order."""
@@ -224,10 +228,12 @@ class EnsembleLaw:
     Attributes:
         ensemble: the networks.
         name: what it is called.
+        burgers_angstrom: length of the Burgers vector of the lines that it was trained on; None if nobody said.
     """
 
     ensemble: MobilityEnsemble
-    name: str = field(default="PI-GNN")
+    name: str = "PI-GNN"
+    burgers_angstrom: float | None = None
 
     def node_velocities(self, conditions: LineConditions) -> NodeVelocities:
         """Velocities of the nodes of all lines."""
@@ -249,7 +255,8 @@ class EnsembleLaw:
             return ()
         chosen = np.random.default_rng(seed).permutation(best)[:count]
         members = [self.ensemble.members[int(number)] for number in chosen]
-        return [EnsembleLaw(dataclasses.replace(self.ensemble, members=(each,)), self.name) for each in members]
+        ensembles = [dataclasses.replace(self.ensemble, members=(each,)) for each in members]
+        return [dataclasses.replace(self, ensemble=each) for each in ensembles]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -446,7 +453,7 @@ def read_law(path: Path) -> MobilityLaw:
         from glideflow.mobility.artifacts import read_ensemble
 
         ensemble, card = read_ensemble(path)
-        return EnsembleLaw(ensemble, card.name)
+        return EnsembleLaw(ensemble, card.name, card.burgers_angstrom)
     return _local_law(path, _document(path))
 
 

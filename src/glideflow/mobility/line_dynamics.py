@@ -30,6 +30,9 @@ from glideflow.progress import Progress, silent
 from glideflow.records import PotentialSummary, provenance_of
 
 ENGINE: Final = "line dynamics"
+GAUSS_POINTS: Final = 5
+"""Points of a segment at which stress is taken to move lines: a loop of 24 segments then shrinks within 0.1 % of its
+closed form, against 6 % with the two points that networks see."""
 _SAFETY, _MOST_SHRINKING, _MOST_GROWTH = 0.9, 0.2, 2.0
 _SAME_TIME_PS: Final = 1e-9
 
