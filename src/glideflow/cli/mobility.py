@@ -24,7 +24,6 @@ from glideflow.cli.mobility_dynamics import (
     velocity,
 )
 from glideflow.cli.mobility_glide import glide, law
-from glideflow.cli.mobility_glide import glide, law
 from glideflow.cli.mobility_network import evaluate, train
 from glideflow.cli.mobility_workflow import query, report, scenarios
 from glideflow.cli.options import (
@@ -129,8 +128,6 @@ app.command()(run)
 app.command()(velocity)
 app.command()(train)
 app.command()(evaluate)
-app.command()(law)
-app.command()(glide)
 app.command()(law)
 app.command()(glide)
 app.command()(scenarios)
