@@ -63,6 +63,10 @@ run-library: ## The whole quick tier of the library branch (all of `make run`, a
 run-transfer: setup ## Validate models that predict Peierls stresses, on the shipped library (a minute)
 	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS) -- transfer
 
+.PHONY: run-mobility
+run-mobility: setup system ## Simulate moving dislocations, learn from them, simulate what is least known (15 minutes)
+	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS) -- mobility
+
 .PHONY: plan
 plan: setup ## Say what a tier will take before it runs: jobs, core-hours, wall time, bytes
 	glideflow plan --config $(call quoted,$(CONFIG)) --cores $(CORES)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glideflow.config.load import load_settings, settings_from_mapping
 from glideflow.config.run import RunSettings
-from glideflow.mobility.scenarios import Scenario
+from glideflow.mobility.scenarios import Scenario, trajectory_file
 from glideflow.mobility_plan import (
     atoms_of,
     plan_mobility,
@@ -94,7 +95,7 @@ def test_gpus_are_held_as_long_as_jobs_last() -> None:
     assert plan_mobility(run_with(), IRON, cores=1).run.gpu_hours == 0
 
 
-def test_the_paper_tier_has_the_papers_size(repository: Any) -> None:
+def test_the_paper_tier_has_the_papers_size(repository: Path) -> None:
     """1.5 to 2 million atoms, 40,000 steps of 1 fs: a tenth of a day per million atoms at 10 ns a day and GPU."""
     settings = load_settings(repository / "config/paper.yaml")
     atoms = [atoms_of(settings.mobility, scenario, "Fe") for scenario in planned_scenarios(settings.mobility)]
@@ -102,3 +103,12 @@ def test_the_paper_tier_has_the_papers_size(repository: Any) -> None:
     plan = plan_mobility(settings, IRON, cores=512)
     assert plan.run.rules[1].jobs == 625
     assert plan.gpu_hours_dynamics == pytest.approx(sum(atoms) / 1e6 * 0.04 / 10 * 24, rel=0.06)
+
+
+def test_what_is_done_is_counted(tmp_path: Path) -> None:
+    settings = run_with()
+    file = tmp_path / "results/library" / trajectory_file(planned_scenarios(settings.mobility)[2].id)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    plan = plan_mobility(settings, IRON, cores=1, base=tmp_path)
+    assert [rule.done for rule in plan.run.rules] == [0, 1, 0]

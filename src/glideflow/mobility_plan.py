@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from glideflow.config.run import RunSettings
 from glideflow.cost import NEIGHBOUR_ANGSTROM, OTHER_NEIGHBOUR_ANGSTROM, Cost, microseconds_per_atom
 from glideflow.mobility.blocks import BccMetal, whole_periods
 from glideflow.mobility.orientations import nearest_line
-from glideflow.mobility.scenarios import Scenario, initial_scenarios, scenario_table
+from glideflow.mobility.scenarios import Scenario, initial_scenarios, scenario_table, trajectory_file
 from glideflow.plan import (
     FIRST_ATTEMPT_SAFETY,
     GIB_IN_MB,
@@ -30,21 +31,24 @@ from glideflow.plan import (
     job_threads,
 )
 from glideflow.potentials.record import Potential
+from glideflow.run import results_folder
 
 DYNAMICS_SHARE = 1.29 / 2.3
 """A timestep over one evaluation of `glideflow.cost`: neighbour lists live for many steps, and cells are thick."""
 
 EXTRACTION_MICROSECONDS_PER_ATOM = 27.0
 CHECKPOINT_MICROSECONDS_PER_ATOM = 4.6
-BUILD_MICROSECONDS_PER_ATOM = 430.0
-"""Displacements of a dipole with its images, and the interpreter's own lists."""
+BUILD_MICROSECONDS_PER_ATOM = 3.0
+"""Displacements of a dipole with its images."""
 
 STARTUP_CORE_SECONDS = 6.0
 CRYSTAL_CORE_SECONDS = 12.0
 REPORT_CORE_SECONDS = 8.0
 REPORT_CORE_SECONDS_PER_TRAJECTORY = 0.1
-BASE_MEMORY_MB = 600.0
-MEMORY_MB_PER_ATOM = 0.004
+BASE_MEMORY_MB = 360.0
+MEMORY_MB_PER_ATOM = 0.0016
+"""Largest resident memory of trajectories: 365 MB with 5,500 atoms, 585 MB with 153,000."""
+
 FRAME_BYTES = 600.0
 NODE_BYTES = 30.0
 RESTART_BYTES_PER_ATOM = 2 * 130.0
@@ -153,13 +157,14 @@ def trajectory_runtime_min(settings: RunSettings, scenario: Scenario, potential:
     return math.ceil(min(FIRST_ATTEMPT_SAFETY * attempt * seconds, limit) / 60) + RUNTIME_MARGIN_MIN
 
 
-def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int) -> MobilityPlan:
+def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int, base: Path = Path()) -> MobilityPlan:
     """Estimate what the mobility branch of a run takes.
 
     Args:
         settings: configuration of the run.
         potential: the potential of the section ``mobility``.
         cores: cores that the run may use at a time.
+        base: folder against which the folder of results is taken, to count what is done.
 
     Raises:
         SlipSystemError: no line of the crystal is close enough to an angle.
@@ -172,10 +177,12 @@ def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int) ->
     threads = job_threads(settings.engine)
     walls = [cost.core_seconds / threads for cost in costs]
     wall_s = crystal.core_seconds + _makespan(walls, max(1, cores // threads)) + report.core_seconds
+    results = base / results_folder(settings)
+    files = [trajectory_file(scenario.id) for scenario in scenarios]
     rules = (
-        _estimate("mobility_crystal", [crystal], 1),
-        _estimate("mobility_trajectory", costs, threads),
-        _estimate("mobility_report", [report], 1),
+        _estimate("mobility_crystal", [crystal], 1, _there(results, ["mobility/elastic.h5"])),
+        _estimate("mobility_trajectory", costs, threads, _there(results, files)),
+        _estimate("mobility_report", [report], 1, _there(results, ["mobility/mobility.html"])),
     )
     atoms = np.array([atoms_of(settings.mobility, scenario, potential.element) for scenario in scenarios])
     steps = np.array([timesteps(settings.mobility, scenario) for scenario in scenarios])
@@ -192,6 +199,7 @@ def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int) ->
             result_bytes=sum(rule.result_bytes for rule in rules),
             partial_bytes=sum(rule.partial_bytes for rule in rules),
             calibration=(),
+            can_be_calibrated=False,
         ),
         atom_steps=float(atoms @ steps),
         gpu_hours_dynamics=float(atoms @ steps) / GPU_ATOM_STEPS_PER_S / 3600,
@@ -199,11 +207,15 @@ def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int) ->
     )
 
 
-def _estimate(rule: str, costs: Sequence[Cost], threads: int) -> RuleEstimate:
+def _there(folder: Path, files: Sequence[str]) -> int:
+    return sum((folder / file).exists() for file in files)
+
+
+def _estimate(rule: str, costs: Sequence[Cost], threads: int, done: int) -> RuleEstimate:
     return RuleEstimate(
         rule=rule,
         jobs=len(costs),
-        done=0,
+        done=done,
         jobs_over_limit=0,
         core_hours=sum(cost.core_seconds for cost in costs) / 3600,
         longest_job_s=max(cost.core_seconds for cost in costs) / threads,

@@ -78,6 +78,7 @@ class RunPlan:
         result_bytes: size of all results.
         partial_bytes: size of all partial results, which may be deleted afterwards.
         calibration: names of the earlier runs whose benchmarks were used.
+        can_be_calibrated: whether benchmarks of earlier runs would be used if there were any.
     """
 
     name: str
@@ -90,6 +91,7 @@ class RunPlan:
     result_bytes: float
     partial_bytes: float
     calibration: tuple[str, ...]
+    can_be_calibrated: bool = True
 
     @property
     def jobs(self) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86400
+WIDEST = 1000
 
 
 class Branch(StrEnum):
@@ -66,7 +67,7 @@ def _print_mobility(settings: RunSettings, cores: int, *, as_json: bool) -> None
     from glideflow.potentials.select import find
 
     potential = find(settings.potentials, Path.cwd(), settings.mobility.potential)
-    estimate = plan_mobility(settings, potential, cores=cores)
+    estimate = plan_mobility(settings, potential, cores=cores, base=Path.cwd())
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(estimate), indent=2))
         return
@@ -90,6 +91,7 @@ def _print_json(estimate: RunPlan) -> None:
 
 def _print_table(estimate: RunPlan) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     title = f"Run {estimate.name!r}: {estimate.potentials} potentials, {estimate.jobs} jobs"
@@ -100,7 +102,8 @@ def _print_table(estimate: RunPlan) -> None:
     for rule in estimate.rules:
         table.add_row(*_row(rule))
     console = Console()
-    console.print(table)
+    wanted = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
+    Console(width=max(console.width, wanted)).print(table)  # cut off, numbers would be wrong
     for line in _summary(estimate):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -112,7 +115,9 @@ def _summary(estimate: RunPlan) -> Iterator[str]:
     if late:
         yield f"{late} jobs are expected to reach engine.time_limit_s and to end as recorded failures"
     yield f"about {duration_text(estimate.wall_hours * HOUR_S)} on {estimate.cores} cores"
-    if estimate.calibration:
+    if not estimate.can_be_calibrated:
+        yield "times are those of the cost model, good to a factor of two"
+    elif estimate.calibration:
         yield f"times are scaled by the benchmarks of {', '.join(estimate.calibration)} (column `measured`: how many)"
     else:
         yield "times are those of the cost model, good to a factor of two; the benchmarks of a first run improve them"

@@ -184,12 +184,12 @@ def _sections(rows: Sequence[VelocityRow]) -> Iterator[Section]:
     for position, lines in enumerate(dict.fromkeys(row.lines for row in rows)):
         own = [row for row in rows if row.lines == lines]
         name = f"lines-{position}"
-        plots = (
-            plot(f"{name}-stress", f"{lines}: velocity against stress.", velocity_figure(own, "stress")),
-            plot(f"{name}-temperature", f"{lines}: against temperature.", velocity_figure(own, "temperature")),
-        )
+        plots = [plot(f"{name}-stress", f"{lines}: velocity against stress.", velocity_figure(own, "stress"))]
+        if len({row.temperature_k for row in own}) > 1:
+            figure = velocity_figure(own, "temperature")
+            plots.append(plot(f"{name}-temperature", f"{lines}: velocity against temperature.", figure))
         cells = [row[1:] for row in velocity_cells(own)]
-        yield Section(name=name, title=lines, plots=plots, tables=(text_table(lines, COLUMNS[1:], cells),))
+        yield Section(name=name, title=lines, plots=tuple(plots), tables=(text_table(lines, COLUMNS[1:], cells),))
 
 
 def _lines_section(name: str, trajectory: Trajectory) -> Section:

@@ -40,7 +40,7 @@ def velocity_figure(rows: Sequence[VelocityRow], against: Abscissa) -> go.Figure
     figure = go.Figure(
         layout=style.layout(
             style.height_with_legend(360, len(values) + 1),
-            xaxis=style.axis(title),
+            xaxis=style.axis(title, rangemode="tozero"),
             yaxis=style.axis("velocity, m/s", rangemode="tozero"),
         )
     )
@@ -117,9 +117,9 @@ def lines_figure(trajectory: Trajectory) -> go.Figure:
         return go.Figure(layout=style.empty("the trajectory has no frames"))
     figure = go.Figure(
         layout=style.layout(
-            style.height_with_legend(460, len(shown)),
-            xaxis=style.axis("x, nm"),
-            yaxis=style.axis("y, nm", scaleanchor="x"),
+            style.height_with_legend(460 if trajectory.cell.kind == "loop" else 260, len(shown)),
+            xaxis=style.axis("x, nm", constrain="domain"),
+            yaxis=style.axis("y, nm", scaleanchor="x", constrain="domain"),
         )
     )
     last = frames[shown[-1]].time_ps or 1.0
