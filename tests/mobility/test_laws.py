@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityLayerSettings
 from glideflow.errors import PropertyError, StorageError
 from glideflow.mobility.baselines import LAWS
+from glideflow.mobility.graph import line_graph
 from glideflow.mobility.laws import (
     BCC_LAW,
     DRAG_LAW,
+    EnsembleLaw,
     LocalLaw,
     MeasuredVelocity,
     PointLaw,
@@ -22,6 +25,7 @@ from glideflow.mobility.laws import (
     read_law,
     write_law,
 )
+from glideflow.mobility.line_dynamics import LineProblem, resolved_stress_mpa, straight_dipole
 
 BURGERS = 2.48
 DRAG = drag_law(screw_drag_mpa_ps=200.0, edge_drag_mpa_ps=85.0, slope=0.3, burgers_angstrom=BURGERS)
@@ -167,3 +171,37 @@ def test_the_velocity_of_a_trajectory_is_taken_with_its_error(synthetic_trajecto
     loop = replace(synthetic_trajectory(), cell=replace(synthetic_trajectory().cell, character_angle_deg=None))
     with pytest.raises(PropertyError, match="has no velocity at one angle"):
         measured_velocity(loop)
+
+
+def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members() -> None:
+    pytest.importorskip("torch", reason="needs PyTorch")
+    from glideflow.mobility.ensemble import MobilityEnsemble, TrainedMember
+    from glideflow.mobility.network import initial_state
+
+    features, layers = MobilityFeatureSettings(images=1), MobilityLayerSettings(width=4)
+    losses = np.array([[3.0], [1.0], [2.0], [4.0]])
+    members = tuple(
+        TrainedMember(state=initial_state(layers, seed), seed=seed, best_epoch=0, train_loss=loss, validation_loss=loss)
+        for seed, loss in enumerate(losses)
+    )
+    ensemble = MobilityEnsemble(features=features, layers=layers, step_ps=1.0, members=members)
+    cell, lines = straight_dipole(90.0, (80.0, 28.0, 160.0), BURGERS)
+    stress = resolved_stress_mpa(500.0, lines[0].burgers_angstrom)
+    problem = LineProblem(
+        lines=lines, cell_angstrom=cell, applied_stress_mpa=stress, temperature_k=300.0, medium=features
+    )
+    conditions = problem.conditions(lines)
+    law = EnsembleLaw(ensemble, "untrained", BURGERS)
+    found = law.node_velocities(conditions)
+    expected = ensemble.predict(line_graph(conditions.frame, stress, 300.0, features))
+    np.testing.assert_array_equal(found.speed_angstrom_per_ps, expected.velocity_angstrom_per_ps)
+    np.testing.assert_array_equal(found.spread_angstrom_per_ps, expected.spread_angstrom_per_ps)
+    # Both lines glide where the Peach-Koehler force drives them: against x the one along +y, along x the other one.
+    assert (np.sign(found.vectors_angstrom_per_ps[:, 0]) == [-1, -1, 1, 1]).all()
+    alone = law.samples(5, seed=0)
+    assert sorted(each.ensemble.members[0].seed for each in alone) == [1, 2]  # the better half
+    speeds = [each.node_velocities(conditions) for each in alone]
+    assert all(each.spread_angstrom_per_ps is None for each in speeds)
+    mean = np.mean([each.speed_angstrom_per_ps for each in speeds], axis=0)
+    np.testing.assert_allclose(mean, found.speed_angstrom_per_ps, rtol=1e-6)
+    assert not alone[0].samples(2, seed=0)

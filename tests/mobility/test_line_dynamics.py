@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -304,3 +306,12 @@ def test_what_cannot_be_integrated_is_refused() -> None:
     _, (circle,) = circular_loop(60.0, (200.0, 200.0, 200.0), B)
     with pytest.raises(PropertyError, match="segments between 5 and 8"):
         remeshed(circle, np.eye(3), shortest_angstrom=5.0, longest_angstrom=8.0)
+
+
+def test_the_example_of_the_manual_grows_a_loop(repository: Path) -> None:
+    page = (repository / "docs" / "mobility_lines.md").read_text("utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    namespace: dict[str, Any] = {}
+    exec(block, namespace)
+    first, last = (namespace["run"].frames[number].lines[0] for number in (0, -1))
+    assert last.length_angstrom(namespace["cell"]) > first.length_angstrom(namespace["cell"])
