@@ -162,13 +162,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path, change, message: str) -> None
 
 
 def test_the_velocity_of_a_trajectory_is_taken_with_its_error(synthetic_trajectory) -> None:
-    found = measured_velocity(synthetic_trajectory(90.0, 500.0, 300.0))
+    made = synthetic_trajectory(90.0, 500.0, 300.0)
+    found = measured_velocity(made)
     assert (found.angle_deg, found.stress_mpa, found.temperature_k, found.element) == (90.0, 500.0, 300.0, "Fe")
     assert found.burgers_angstrom == pytest.approx(BURGERS)
     # v = τb/B with the drag 70 MPa·ps and its factor of one at 300 K that the fixture has for an edge
     assert found.velocity_m_per_s == pytest.approx(100 * 500 * BURGERS / 70, rel=0.05)
     assert found.error_m_per_s > 0
-    loop = replace(synthetic_trajectory(), cell=replace(synthetic_trajectory().cell, character_angle_deg=None))
+    loop = replace(made, cell=replace(made.cell, character_angle_deg=None))
     with pytest.raises(PropertyError, match="has no velocity at one angle"):
         measured_velocity(loop)
 
