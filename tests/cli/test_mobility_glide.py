@@ -66,6 +66,7 @@ def test_the_law_fitted_to_these_trajectories_moves_lines_as_the_first_one_did(
         (["glide", "--drag", "0", "1"], ConfigurationError, "drag coefficients of 0 and 1"),
         (["glide", "--drag", "1", "1", "--interval", "0.3"], ConfigurationError, "whole multiple"),
         (["glide", "--drag", "1", "1", "--spacing", "-1"], ConfigurationError, "node_spacing_angstrom"),
+        (["glide", "--drag", "1", "1", "--temperature", "0"], ConfigurationError, "a temperature of 0 K"),
         (["glide", "--drag", "1", "1", "--kind", "loop"], ConfigurationError, "a loop of radius 5 nm"),
         (["glide", "--law", "absent.json"], StorageError, "absent.json is no mobility law"),
         (["law", "absent.h5", "-o", "law.json"], StorageError, "absent.h5 does not exist"),

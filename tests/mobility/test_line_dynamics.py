@@ -285,6 +285,8 @@ def test_a_run_is_a_trajectory_like_one_of_molecular_dynamics(tmp_path: Path) ->
     found = read_trajectory(tmp_path / "glide.h5")
     assert (found.status, found.cell.kind, found.potential.engine) == ("completed", "dipole", "line dynamics")
     assert len(list(found.frames())) == len(run.frames) == 13
+    assert found.settings["law_parameters"] == dict(LAW.parameters)
+    assert found.settings["medium"]["shear_modulus_gpa"] == FREE.shear_modulus_gpa
     measured = measured_velocity(found)
     assert measured.velocity_m_per_s == pytest.approx(100 * 500 * B / DRAG, rel=1e-3)
     # A law fitted to the motion of lines by a law is that law.

@@ -202,6 +202,7 @@ def glide(
         refuse_unwritable(output)
     size_nm = size or settings.mobility.cells.size_nm
     scenario = _Scenario(kind, angle, radius, size_nm, stress, temperature, burgers)
+    _refuse_cold(temperature)
     chosen = _chosen_law(law, drag, scenario)
     problem, cell, stress_mpa = _problem(scenario, chosen, settings, (start, start_ps))
     with progress_display() as progress:
@@ -301,6 +302,13 @@ def _steps(duration: float, interval: float, spacing: float, tolerance: float) -
             expected="positive times, spacing and tolerance, and a duration of whole intervals",
             next_step="correct --duration, --interval, --spacing or --tolerance",
         ) from None
+
+
+def _refuse_cold(temperature_k: float | None) -> None:
+    if temperature_k is not None and not temperature_k > 0:
+        raise ConfigurationError(
+            f"a temperature of {temperature_k:g} K", expected="a positive one", next_step="correct --temperature"
+        )
 
 
 def _chosen_law(file: Path | None, drag: tuple[float, float] | None, scenario: _Scenario) -> MobilityLaw:

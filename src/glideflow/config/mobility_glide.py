@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from glideflow.config.base import Section
+from glideflow.config.mobility_network import MobilityFeatureSettings
 
 
 class LineDynamicsSettings(Section):
@@ -52,3 +53,14 @@ class LineDynamicsSettings(Section):
     def frames(self) -> int:
         """Frames after the first one, at time zero."""
         return round(self.duration_ps / self.interval_ps)
+
+
+class LineDynamicsRecord(LineDynamicsSettings):
+    """What a trajectory says of how its lines were moved."""
+
+    law: str
+    """Name of the mobility law."""
+    law_parameters: dict[str, float]
+    """Its parameters; empty for a network."""
+    medium: MobilityFeatureSettings
+    """Elastic medium, images and Gauss points."""

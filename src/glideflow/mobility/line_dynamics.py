@@ -16,12 +16,12 @@ from typing import Final
 import numpy as np
 
 from glideflow import __version__
-from glideflow.config.mobility_glide import LineDynamicsSettings
+from glideflow.config.mobility_glide import LineDynamicsRecord, LineDynamicsSettings
 from glideflow.config.mobility_network import MobilityFeatureSettings
 from glideflow.crystals.lattices import FloatArray
 from glideflow.errors import ConfigurationError, ConvergenceError, PropertyError
 from glideflow.mobility.extraction import DislocationLine
-from glideflow.mobility.laws import MobilityLaw, NodeVelocities
+from glideflow.mobility.laws import LocalLaw, MobilityLaw, NodeVelocities
 from glideflow.mobility.line_forces import LineConditions
 from glideflow.mobility.remeshing import remeshed
 from glideflow.mobility.targets import distances_angstrom, near_segments
@@ -449,13 +449,15 @@ def glide_trajectory(
         cell: the cell; see `cell_summary`.
         stress_mpa: resolved shear stress.
     """
+    parameters = dict(law.parameters) if isinstance(law, LocalLaw) else {}
+    moved_by = {"law": law.name, "law_parameters": parameters, "medium": problem.medium}
     return Trajectory(
         status=run.status,
         reason=run.reason,
         scenario=MobilityScenario(stress_mpa=stress_mpa, temperature_k=problem.temperature_k, seed=0),
         cell=cell,
         potential=_law_summary(law, cell.element),
-        provenance=provenance_of(settings, ENGINE, __version__, 0),
+        provenance=provenance_of(LineDynamicsRecord(**dict(settings), **moved_by), ENGINE, __version__, 0),
         expansion=1.0,
         applied_stress_mpa=problem.applied_stress_mpa,
         topologies=tuple(line.topology for line in problem.lines),
