@@ -174,8 +174,9 @@ def test_the_velocity_of_a_trajectory_is_taken_with_its_error(synthetic_trajecto
         measured_velocity(loop)
 
 
-def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members() -> None:
+def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs PyTorch")
+    from glideflow.mobility.artifacts import MobilityCard, write_ensemble
     from glideflow.mobility.ensemble import MobilityEnsemble, TrainedMember
     from glideflow.mobility.network import initial_state
 
@@ -206,3 +207,11 @@ def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members() -> N
     mean = np.mean([each.speed_angstrom_per_ps for each in speeds], axis=0)
     np.testing.assert_allclose(mean, found.speed_angstrom_per_ps, rtol=1e-6)
     assert not alone[0].samples(2, seed=0)
+    card = MobilityCard(
+        name="untrained", step_ps=1.0, seed=0, sources=(), data_sha256="", burgers_angstrom=BURGERS, training={}
+    )
+    write_ensemble(tmp_path / "model.safetensors", ensemble, card)
+    read = read_law(tmp_path)
+    assert (read.name, read.burgers_angstrom) == ("untrained", BURGERS)
+    again = read.node_velocities(conditions).speed_angstrom_per_ps
+    np.testing.assert_allclose(again, found.speed_angstrom_per_ps, rtol=1e-12)
