@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from glideflow.cli.app import app
 from glideflow.config.mobility import MobilitySettings
 from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityLayerSettings
-from glideflow.errors import StorageError
+from glideflow.errors import ConfigurationError, PropertyError, StorageError
 from glideflow.mobility.blocks import BccMetal
 from glideflow.mobility.dipoles import dipole
 from glideflow.mobility.orientations import nearest_line
 from glideflow.mobility.samples import StepSource, continued_split
 from glideflow.mobility.scenarios import Scenario, initial_scenarios, scenario_from_id, scenario_table
+from glideflow.mobility.trajectory import Trajectory, write_trajectory
 
 pytest.importorskip("torch")
 
@@ -37,13 +43,18 @@ def mobility(**learning: Any) -> MobilitySettings:
             "temperatures_k": [300, 900],
             "cells": {"angles_deg": [54.74, 90]},
             "scenarios": {"initial": 3},
-            "learning": {"iterations": 2, "candidates": 6, "selected": 2} | learning,
+            "learning": {"iterations": 2, "candidates": 4, "selected": 2} | learning,
         }
     )
 
 
 def build(scenario: Scenario) -> DislocationCell:
-    return dipole(IRON, nearest_line(scenario.size), (3.0, 2.0, 5.0), images=1)
+    return cell_at(scenario.size)
+
+
+@functools.cache
+def cell_at(angle_deg: float) -> DislocationCell:
+    return dipole(IRON, nearest_line(angle_deg), (3.0, 2.0, 5.0), images=1)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +88,7 @@ def test_lines_as_built_feel_the_applied_stress_alone(angle: float) -> None:
 def test_the_least_sure_are_asked_for(ensemble: MobilityEnsemble) -> None:
     query = next_query(ensemble, mobility(threshold_percent=0.01), build, None, seed=3)
     assert query.simulated == tuple(each.id for each in initial_scenarios(mobility()))
-    assert len(query.candidates) == 6
+    assert len(query.candidates) == 4
     assert not query.done
     spreads = {each.id: each.spread_angstrom for each in query.candidates}
     assert set(query.selected) == set(sorted(spreads, key=lambda name: -spreads[name])[:2])
@@ -132,3 +143,31 @@ def test_what_is_new_is_trained_on_and_what_was_held_out_stays_so() -> None:
     parts = {"a": "train", "b": "test", "c": "new", "d": "validation", "e": "new"}
     split = continued_split([source(name) for name in "cbadeb"], parts)
     assert (split.train, split.validation, split.test) == ((0, 2, 4), (3,), (1, 5))
+
+
+def test_training_goes_on_from_a_model_with_the_same_trajectories_held_out(
+    synthetic_trajectory: Callable[..., Trajectory], tmp_path: Path
+) -> None:
+    files = [str(tmp_path / f"{number}.h5") for number in range(5)]
+    for number, file in enumerate(files):
+        times = {"duration_ps": 4.0 if number < 4 else 1.0, "interval_ps": 1.0}  # a step after the start-up, or none
+        write_trajectory(Path(file), synthetic_trajectory(90.0, 300.0 + 100 * number, **times))
+    small = {"layers.width": 4, "training.members": 2, "training.epochs": 1, "features.images": 1}
+    options = [text for name, value in small.items() for text in ("--set", f"mobility.network.{name}={value}")]
+
+    def train(name: str, *arguments: str) -> Any:
+        command = ["mobility", "train", *arguments, *options, "--json", "-o", str(tmp_path / name)]
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)["split"]
+
+    first = train("first", *files[:3])
+    start = ["--start", str(tmp_path / "first")]
+    second = train("second", *files, *start, "--leave-out")
+    assert (second["validation"], second["test"]) == (first["validation"], first["test"])
+    assert set(second["train"]) == {*first["train"], files[3]}  # the last one has no step
+    with pytest.raises(PropertyError, match="no step"):
+        train("third", files[4], *start)
+    options += ["--set", "mobility.network.training.members=3"]
+    with pytest.raises(ConfigurationError, match="has 2 members"):
+        train("third", files[0], *start)
