@@ -17,8 +17,8 @@ TEST_PROCESSES ?= 2
 # Further arguments: make run SNAKEMAKE_ARGS="--dry-run", make test PYTEST_ARGS="-k config".
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
-# auto: what the branch `transfer` needs, with the CPU build of PyTorch where it is to be had; cpu or cuda: every branch
-# that needs PyTorch, with that build; none: without PyTorch.
+# auto: what the branches `transfer` and `mobility` need, with the CPU build of PyTorch where it is to be had; cpu or cuda:
+# every branch that needs PyTorch, with that build; none: without PyTorch.
 TORCH ?= auto
 
 VENV := .venv

@@ -54,6 +54,9 @@ NODE_BYTES = 30.0
 RESTART_BYTES_PER_ATOM = 2 * 130.0
 """Two restart files of LAMMPS."""
 
+CRYSTAL_FILE = "mobility/elastic.h5"
+PAGE_FILE = "mobility/mobility.html"
+
 GPU_ATOM_STEPS_PER_S = 1.16e8
 """Published for EAM iron in LAMMPS' KOKKOS on one A100: 10 ns a day at 1 fs for a million atoms, without extraction
 (Tian et al., npj Comput. Mater. 10 (2024), doi:10.1038/s41524-024-01394-4, Methods). Not measured here."""
@@ -171,39 +174,44 @@ def plan_mobility(settings: RunSettings, potential: Potential, *, cores: int, ba
     """
     scenarios = planned_scenarios(settings.mobility)
     costs = [trajectory_cost(settings, scenario, potential) for scenario in scenarios]
+    atoms = np.array([atoms_of(settings.mobility, scenario, potential.element) for scenario in scenarios])
+    steps = np.array([timesteps(settings.mobility, scenario) for scenario in scenarios])
+    extraction_s = settings.mobility.dynamics.frames * EXTRACTION_MICROSECONDS_PER_ATOM * 1e-6 * float(atoms.sum())
+    results = base / results_folder(settings)
+    done = _there(results, [trajectory_file(scenario.id) for scenario in scenarios])
+    return MobilityPlan(
+        run=_run_plan(settings, costs, cores, (_there(results, [CRYSTAL_FILE]), done, _there(results, [PAGE_FILE]))),
+        atom_steps=float(atoms @ steps),
+        gpu_hours_dynamics=float(atoms @ steps) / GPU_ATOM_STEPS_PER_S / 3600,
+        gpu_hours_extraction=extraction_s / 3600,
+    )
+
+
+def _run_plan(settings: RunSettings, costs: Sequence[Cost], cores: int, done: tuple[int, int, int]) -> RunPlan:
+    """Jobs before, of and after trajectories of these costs, and how many of each are done."""
     crystal = Cost(core_seconds=CRYSTAL_CORE_SECONDS, memory_mb=BASE_MEMORY_MB, result_bytes=5e4)
     report_s = REPORT_CORE_SECONDS + REPORT_CORE_SECONDS_PER_TRAJECTORY * len(costs)
     report = Cost(core_seconds=report_s, memory_mb=BASE_MEMORY_MB, result_bytes=5e6)
     threads = job_threads(settings.engine)
+    rules = (
+        _estimate("mobility_crystal", [crystal], 1, done[0]),
+        _estimate("mobility_trajectory", costs, threads, done[1]),
+        _estimate("mobility_report", [report], 1, done[2]),
+    )
     walls = [cost.core_seconds / threads for cost in costs]
     wall_s = crystal.core_seconds + _makespan(walls, max(1, cores // threads)) + report.core_seconds
-    results = base / results_folder(settings)
-    files = [trajectory_file(scenario.id) for scenario in scenarios]
-    rules = (
-        _estimate("mobility_crystal", [crystal], 1, _there(results, ["mobility/elastic.h5"])),
-        _estimate("mobility_trajectory", costs, threads, _there(results, files)),
-        _estimate("mobility_report", [report], 1, _there(results, ["mobility/mobility.html"])),
-    )
-    atoms = np.array([atoms_of(settings.mobility, scenario, potential.element) for scenario in scenarios])
-    steps = np.array([timesteps(settings.mobility, scenario) for scenario in scenarios])
-    extraction_s = settings.mobility.dynamics.frames * EXTRACTION_MICROSECONDS_PER_ATOM * 1e-6 * float(atoms.sum())
-    return MobilityPlan(
-        run=RunPlan(
-            name=settings.name,
-            cores=cores,
-            potentials=1,
-            rules=rules,
-            core_hours=sum(rule.core_hours for rule in rules),
-            gpu_hours=sum(walls) * settings.engine.gpus / 3600,
-            wall_hours=wall_s / 3600,
-            result_bytes=sum(rule.result_bytes for rule in rules),
-            partial_bytes=sum(rule.partial_bytes for rule in rules),
-            calibration=(),
-            can_be_calibrated=False,
-        ),
-        atom_steps=float(atoms @ steps),
-        gpu_hours_dynamics=float(atoms @ steps) / GPU_ATOM_STEPS_PER_S / 3600,
-        gpu_hours_extraction=extraction_s / 3600,
+    return RunPlan(
+        name=settings.name,
+        cores=cores,
+        potentials=1,
+        rules=rules,
+        core_hours=sum(rule.core_hours for rule in rules),
+        gpu_hours=sum(walls) * settings.engine.gpus / 3600,
+        wall_hours=wall_s / 3600,
+        result_bytes=sum(rule.result_bytes for rule in rules),
+        partial_bytes=sum(rule.partial_bytes for rule in rules),
+        calibration=(),
+        can_be_calibrated=False,
     )
 
 
