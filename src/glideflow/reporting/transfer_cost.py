@@ -40,11 +40,7 @@ def cost_section(panel: CostPanel) -> Section:
             "Timed: predictions on the machine that wrote this page.",
             PUBLISHED_COST,
         ),
-        plots=(
-            plot(
-                "cost-steps", "Medians, 10 to 90 %; open: measured or timed.", cost_figure(panel)
-            ),
-        ),
+        plots=(plot("cost-steps", "Medians, 10 to 90 %; open: measured or timed.", cost_figure(panel)),),
         tables=(text_table("Cost by step and kind of potential", COST_COLUMNS, cost_cells(panel)),),
     )
 
