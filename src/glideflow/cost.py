@@ -51,8 +51,8 @@ FIXED_CORE_SECONDS: dict[Rule, float] = {
 JOIN_CORE_SECONDS_PER_RESULT = 0.005
 
 PEIERLS_EVALUATIONS = 340
-"""Force evaluations of the search for one loading direction, whatever the size of the cell: the median of the library that
-ships (one potential of ten needs more than 1200)."""
+"""Force evaluations of the search for one loading direction, whatever the size of the cell: the median of the library
+that ships (one potential of ten needs more than 1200)."""
 
 STRAIN_CONTROL_FACTOR = 3
 """Strain control takes that many times the evaluations of a search in one direction."""
