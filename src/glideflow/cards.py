@@ -46,7 +46,7 @@ def write_with_card(
     """
     _refuse_other_ending(path)
     digest = write_tensors(path, arrays, {_SCHEMA: schema, **metadata})
-    whole = _plain({_SCHEMA: schema, _ARRAYS_DIGEST: digest, **content})
+    whole = plain_json({_SCHEMA: schema, _ARRAYS_DIGEST: digest, **content})
     text = json.dumps(whole | {_SELF_DIGEST: _self_digest(whole)}, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(card_path(path), text + "\n")
 
@@ -98,12 +98,12 @@ def no_card(path: Path, reason: str) -> StorageError:
     )
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def plain_json(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """The same with null for what JSON cannot say: NaN and infinity."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): plain_json(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain_json(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from glideflow.config.run import RunSettings
 from glideflow.config.slip_systems import SlipSystemSettings
+from glideflow.engine_task import run_engine
 from glideflow.errors import ConfigurationError
 from glideflow.exclusive import alone
-from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
-from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
+from glideflow.isolation import Failure, Outcome
+from glideflow.job_log import RESUMED, WAITING
 from glideflow.progress import Progress, silent
 from glideflow.property_specs import PROPERTIES, Property, PropertySpec
 from glideflow.records import (
@@ -192,23 +193,14 @@ def partial_results_file(request: StageRequest) -> Path | None:
 
 def _run(request: StageRequest, progress: Progress) -> Outcome[Any]:
     engine = request.settings.engine
-    launcher = tuple(part.replace("{ranks}", str(engine.mpi_ranks)) for part in engine.mpi_launcher)
-    task = Task(
-        function="glideflow.stages:compute_stage",
-        arguments={"request": request},
-        wants_progress=True,
-        launcher=launcher if engine.mpi_ranks > 1 else (),
-        threads=engine.threads,
+    return run_engine(
+        "glideflow.stages:compute_stage",
+        {"request": request},
+        engine,
+        time_limit_s=engine.time_limit_s,
         scratch=request.work,
+        progress=progress,
     )
-    limits = Limits(wall_time_s=engine.time_limit_s, memory_gib=engine.memory_limit_gib)
-    outcome = run_isolated(task, limits, progress)
-    if isinstance(outcome, Failure) and outcome.error_class == KILLED:
-        # When memory runs out the kernel kills one process, often one that others have brought there: the second
-        # attempt goes on from the partial results, and what is killed twice is recorded as a failure.
-        progress(KILLED_ONCE, 0.0, 0.0)
-        outcome = run_isolated(task, limits, progress)
-    return outcome
 
 
 def _workbench_key(request: StageRequest, engine: Engine) -> str:

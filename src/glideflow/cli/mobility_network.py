@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glideflow.cards import plain_json
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
 from glideflow.cli.transfer_options import print_rows
 from glideflow.errors import ConfigurationError
@@ -67,9 +67,9 @@ def train(
     in mobility.network, e.g. --set mobility.network.training.epochs=500.
     """
     from glideflow.cli.display import progress_display
-    from glideflow.transfer.packages import refuse_without_torch
+    from glideflow.packages import refuse_without_torch
 
-    refuse_without_torch()
+    refuse_without_torch("mobility")
     settings = settings_from(config, overrides).mobility.network
     folder = work or output / "checkpoints"
     with progress_display() as progress:
@@ -102,9 +102,9 @@ def evaluate(
     """
     from glideflow.cli.display import progress_display
     from glideflow.mobility.artifacts import read_ensemble
-    from glideflow.transfer.packages import refuse_without_torch
+    from glideflow.packages import refuse_without_torch
 
-    refuse_without_torch()
+    refuse_without_torch("mobility")
     ensemble, card = read_ensemble(model)
     settings = settings_from(config, overrides).mobility.network
     settings = settings.model_copy(
@@ -280,7 +280,7 @@ def _evaluation_json(
 
 def _print(content: Mapping[str, Any], evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(plain_json(content), indent=2, ensure_ascii=False, allow_nan=False))
         return
     print_rows(("law", *_HEADINGS), [[each.law, *_cells(asdict(each.overall))] for each in evaluations])
     groups: tuple[Group, ...] = ("angle", "stress", "temperature")
@@ -292,12 +292,3 @@ def _print(content: Mapping[str, Any], evaluations: Sequence[Evaluation], *, as_
 def _cells(errors: Mapping[str, Any]) -> list[str]:
     names = ("trajectories", "steps", "percent", "absolute_angstrom", "thermal_floor_angstrom", "velocity_percent")
     return [f"{errors[name]:.3g}" if isinstance(errors[name], float) else str(errors[name]) for name in names]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The same with null for numbers that are not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

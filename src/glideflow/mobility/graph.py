@@ -193,7 +193,7 @@ class _Lines:
 
 
 def _lines_of(frame: LineFrame, smoothing_passes: int) -> _Lines:
-    _refuse_unfit(frame)
+    frame.refuse_open_lines()
     starts, ends, burgers = frame.segments()
     _refuse_coinciding(np.linalg.norm(ends - starts, axis=1))
     counts = [len(line.nodes_fractional) for line in frame.lines]
@@ -288,16 +288,6 @@ def to_pyg(graph: LineGraph) -> HeteroData:
     data["gauss", "acts_on", "node"].edge_index = torch.from_numpy(graph.gauss_edges)
     data["node", "moves", "gauss"].edge_index = torch.from_numpy(np.ascontiguousarray(graph.gauss_edges[::-1]))
     return data
-
-
-def _refuse_unfit(frame: LineFrame) -> None:
-    kinds = [line.topology for line in frame.lines]
-    if not kinds or "open" in kinds:
-        raise PropertyError(
-            f"a snapshot at {frame.time_ps:g} ps with the lines: {', '.join(kinds) or 'none'}",
-            expected="infinite or closed lines, one at least",
-            next_step="leave frames without the expected lines out, as trajectories of `glideflow mobility run` do",
-        )
 
 
 def _refuse_coinciding(spacing: FloatArray) -> None:

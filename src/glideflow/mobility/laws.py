@@ -447,9 +447,9 @@ def read_law(path: Path) -> MobilityLaw:
         DependencyError: a network, and PyTorch is not installed.
     """
     if path.is_dir() or path.suffix == ".safetensors":
-        from glideflow.transfer.packages import refuse_without_torch
+        from glideflow.packages import refuse_without_torch
 
-        refuse_without_torch()
+        refuse_without_torch("mobility")
         from glideflow.mobility.artifacts import read_ensemble
 
         ensemble, card = read_ensemble(path)

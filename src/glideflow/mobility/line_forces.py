@@ -156,13 +156,7 @@ def node_geometry(frame: LineFrame) -> NodeGeometry:
     Raises:
         PropertyError: there is no line, one is open, two nodes of a line coincide, or one leaves its slip plane.
     """
-    kinds = [line.topology for line in frame.lines]
-    if not kinds or "open" in kinds:
-        raise PropertyError(
-            f"a frame at {frame.time_ps:g} ps with the lines: {', '.join(kinds) or 'none'}",
-            expected="infinite or closed lines, one at least",
-            next_step="leave it out: lines that end inside the crystal have no periodic stress field",
-        )
+    frame.refuse_open_lines()
     starts, ends, burgers = frame.segments()
     geometry = NodeGeometry(
         starts_angstrom=starts,

@@ -18,7 +18,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from glideflow.crystals.lattices import FloatArray
 from glideflow.engines import lammps_library
-from glideflow.engines.lammps import LammpsSession, _pair_commands
+from glideflow.engines.lammps import LammpsSession, pair_commands
 from glideflow.errors import EngineError, PotentialError
 from glideflow.isolation.ranks import on_all_ranks
 from glideflow.units import EV_PER_A3_TO_MPA, LAMMPS_BAR_TO_EV_PER_A3
@@ -239,7 +239,7 @@ class DynamicsSession(LammpsSession):
             ]
         )
         try:
-            self._command_all(_pair_commands(potential, Path(self._scratch.name)))
+            self._command_all(pair_commands(potential, Path(self._scratch.name)))
         except Exception as error:
             raise PotentialError(
                 f"LAMMPS refuses potential {potential.id}: {_said(error)}",
@@ -256,7 +256,7 @@ class DynamicsSession(LammpsSession):
 
     def _box(self) -> tuple[FloatArray, FloatArray]:
         """(3,) origin and (3, 3) vectors of the box."""
-        origin, cell = on_all_ranks(f"{_MODULE}:_box", self._lammps.handle)
+        origin, cell = on_all_ranks(f"{lammps_library.__name__}:box", self._lammps.handle)
         return origin, cell
 
     def _checked(self, commands: Iterable[str]) -> None:
@@ -279,16 +279,8 @@ def _said(error: Exception) -> str:
     return said[0] if said else type(error).__name__
 
 
-def _box(handle: int) -> tuple[FloatArray, FloatArray]:
-    """Origin and vectors of the box."""
-    low, high, xy, yz, xz, _, _ = lammps_library._instances[handle].extract_box()
-    lengths = np.array(high) - np.array(low)
-    cell = np.array([[lengths[0], 0.0, 0.0], [xy, lengths[1], 0.0], [xz, yz, lengths[2]]])
-    return np.array(low), cell
-
-
 def _state(handle: int) -> tuple[float, list[float], int]:
     """Temperature, pressures in bar and timestep of the last step."""
-    lammps = lammps_library._instances[handle]
+    lammps = lammps_library.instance(handle)
     pressures = [float(lammps.get_thermo(name)) for name in _PRESSURES]
     return float(lammps.get_thermo("temp")), pressures, int(lammps.extract_global("ntimestep"))

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
-from glideflow.errors import StorageError
+from glideflow.errors import PropertyError, StorageError
 from glideflow.mobility.cells import CellKind, DislocationCell
 from glideflow.mobility.extraction import DislocationLine, Topology
 from glideflow.records import PotentialSummary, Provenance, StageFailure
@@ -100,6 +100,16 @@ class LineFrame:
     def nodes_angstrom(self) -> FloatArray:
         """(M, 3) nodes of all lines in Å, unwrapped."""
         return np.vstack([line.nodes_fractional for line in self.lines]) @ self.cell_angstrom
+
+    def refuse_open_lines(self) -> None:
+        """Raise a PropertyError where there is no line, or one that ends in the crystal and so has no stress field."""
+        kinds = [line.topology for line in self.lines]
+        if not kinds or "open" in kinds:
+            raise PropertyError(
+                f"a frame at {self.time_ps:g} ps with the lines: {', '.join(kinds) or 'none'}",
+                expected="infinite or closed lines, one at least",
+                next_step="leave frames without the expected lines out, as trajectories of `glideflow mobility run` do",
+            )
 
     def segments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(S, 3) starts, ends and Burgers vectors of all segments in Å, each in the sense of its line."""

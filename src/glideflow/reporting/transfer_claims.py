@@ -189,14 +189,12 @@ def _nearer(evidence: Evidence) -> Claim:
 
 
 def _within(evidence: Evidence) -> Claim:
-    found = [one for one, _ in _routes(evidence, PT_EAM, "EAM, converged")]
-    within = [route.relative_percent <= _LARGEST_PUBLISHED_PERCENT for route in found]
-    numbers = ", ".join(f"{route.element} {route.relative_percent:.0f} %" for route in found)
-    return Claim(
+    """Fig. 2f, h, j."""
+    return _errors_below(
+        _LARGEST_PUBLISHED_PERCENT,
+        _routes(evidence, PT_EAM, "EAM, converged"),
         claim=f"PT-EAM errs by no more than {_LARGEST_PUBLISHED_PERCENT} %",
         paper="12.55, 48.09 and 4.30 % (Cu, Fe, Ti)",
-        here=f"{numbers or 'no MLFF value'}; within in {_of(within)}",
-        verdict=_verdict(within),
     )
 
 
@@ -225,13 +223,26 @@ def _few_shots(evidence: Evidence) -> Claim:
 
 
 def _accurate_shots(evidence: Evidence) -> Claim:
-    found = [one for one, _ in _routes(evidence, PT_MLFF, "EAM, converged")]
-    within = [route.relative_percent <= 2 * _PT_MLFF_PERCENT for route in found]
-    numbers = ", ".join(f"{route.element} {route.relative_percent:.0f} %" for route in found)
-    return Claim(
+    """Fig. 2l, and Table 1."""
+    return _errors_below(
+        2 * _PT_MLFF_PERCENT,
+        _routes(evidence, PT_MLFF, "EAM, converged"),
         claim="PT-MLFF errs by a few per cent",
         paper=f"{_PT_MLFF_PERCENT} % (Cu); 3.4, 0.6 and 2.6 % by Table 1 (Fe, Ti, Al)",
-        here=f"{numbers or 'no MLFF value'}; below {2 * _PT_MLFF_PERCENT:.0f} % in {_of(within)}",
+    )
+
+
+def _errors_below(
+    largest_percent: float, pairs: Sequence[tuple[RouteError, RouteError]], *, claim: str, paper: str
+) -> Claim:
+    """Whether a route errs by no more than so much against machine-learned potentials."""
+    found = [one for one, _ in pairs]
+    within = [route.relative_percent <= largest_percent for route in found]
+    numbers = ", ".join(f"{route.element} {route.relative_percent:.0f} %" for route in found)
+    return Claim(
+        claim=claim,
+        paper=paper,
+        here=f"{numbers or 'no MLFF value'}; at most {largest_percent:g} % in {_of(within)}",
         verdict=_verdict(within),
     )
 

@@ -14,10 +14,10 @@ from typing import ClassVar
 import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
+from glideflow.packages import refuse_without_sklearn
 from glideflow.transfer.dataset import FLOOR_MPA, TransferDataset, target_log10
 from glideflow.transfer.features import Features, joined, peierls_nabarro_log10, scalars
 from glideflow.transfer.models import FittedModel, Prediction, Regressor
-from glideflow.transfer.packages import refuse_without_sklearn
 
 FeatureFunction = Callable[[TransferDataset], Features]
 

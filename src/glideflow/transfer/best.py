@@ -24,6 +24,7 @@ import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import PropertyError
+from glideflow.packages import refuse_without_sklearn
 from glideflow.transfer.best_features import FAULT, LOG10_ENERGY_FACTOR, best_features, stress_name
 from glideflow.transfer.calibration import FEWEST_RESIDUALS, Calibration, calibrate
 from glideflow.transfer.core_solutions import STUDIES
@@ -32,7 +33,6 @@ from glideflow.transfer.features import Features
 from glideflow.transfer.forest_arrays import ForestArrays, forest_to_arrays
 from glideflow.transfer.gaussian_process_arrays import GaussianProcess, gaussian_process_to_arrays
 from glideflow.transfer.models import Prediction
-from glideflow.transfer.packages import refuse_without_sklearn
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from glideflow.config.transfer import TransferSettings
 from glideflow.errors import ConfigurationError
+from glideflow.packages import refuse_without_torch
 from glideflow.transfer.baselines import BASELINES, baseline
 from glideflow.transfer.best import BestRegressor
 from glideflow.transfer.models import Regressor
-from glideflow.transfer.packages import refuse_without_torch
 
 NETWORKS = ("paper", "compact")
 BEST = "best"

@@ -1,4 +1,4 @@
-"""Packages that only this branch needs, and may be absent."""
+"""Packages that only some branches need, and may be absent."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def refuse_without_sklearn() -> None:
         )
 
 
-def refuse_without_torch() -> None:
-    """Raise a DependencyError where PyTorch or safetensors is not installed."""
+def refuse_without_torch(extra: str = "transfer") -> None:
+    """Raise a DependencyError where PyTorch or safetensors, which an extra of this package brings, is not installed."""
     missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     if missing:
         raise DependencyError(
             f"networks need the package {' and '.join(missing)}",
             expected="PyTorch 2.13, its CPU build is enough, and safetensors",
             next_step="make setup TORCH=cpu, or, with an index of PyTorch's CPU builds, "
-            'pip install "glideflow[transfer]"',
+            f'pip install "glideflow[{extra}]"',
         )
