@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glideflow.cli.mobility_data import data_app
 from glideflow.cli.mobility_dynamics import (
     SCENARIO_PANEL,
     AngleOption,
@@ -25,6 +26,7 @@ from glideflow.cli.mobility_dynamics import (
 )
 from glideflow.cli.mobility_glide import glide, law
 from glideflow.cli.mobility_network import evaluate, train
+from glideflow.cli.mobility_replay import replay
 from glideflow.cli.mobility_workflow import query, report, scenarios
 from glideflow.cli.options import (
     RUN_PANEL,
@@ -132,7 +134,9 @@ app.command()(law)
 app.command()(glide)
 app.command()(scenarios)
 app.command()(query)
+app.command()(replay)
 app.command()(report)
+app.add_typer(data_app, name="data")
 
 
 def cell_json(

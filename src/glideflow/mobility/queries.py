@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from glideflow.atomic import write_text
 from glideflow.errors import StorageError
@@ -62,6 +62,43 @@ class Query:
     def next_scenarios(self) -> tuple[str, ...]:
         """Names of all scenarios that the next training can learn from."""
         return (*self.simulated, *self.selected)
+
+
+ReplayStrategy = Literal["active", "active_simulated", "passive"]
+"""``active``: the ensemble sees the lines before they move, as in the workflow. ``active_simulated``: it sees the whole
+trajectories of the candidates, as in the paper. ``passive``: candidates are taken in the order in which they are drawn.
+"""
+STRATEGIES: tuple[ReplayStrategy, ...] = get_args(ReplayStrategy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedTraining:
+    """One training of a replay.
+
+    Attributes:
+        strategy: how it was asked.
+        seed: of split, pools and weights.
+        iteration: number of the training, from 0.
+        learned_from: number of trajectories for training.
+        tested_on: number of trajectories for the test, alike for all trainings of a seed.
+        percent: median percentage error of the steps of the test.
+        absolute_angstrom: median absolute error of these.
+        velocity_percent: error of mean velocities in the test.
+        uncertainty_percent: spread over displacement of the candidates, both averaged; None when nothing is left to
+            ask for.
+        asked_for: names of the trajectories that are taken next.
+    """
+
+    strategy: ReplayStrategy
+    seed: int
+    iteration: int
+    learned_from: int
+    tested_on: int
+    percent: float
+    absolute_angstrom: float
+    velocity_percent: float
+    uncertainty_percent: float | None
+    asked_for: tuple[str, ...]
 
 
 def write_query(path: Path, query: Query) -> None:

@@ -111,8 +111,8 @@ def scenario_table(settings: MobilitySettings) -> tuple[Scenario, ...]:
 def initial_scenarios(settings: MobilitySettings) -> tuple[Scenario, ...]:
     """Scenarios that are simulated before anything was learned; all of them where nothing is to be learned.
 
-    They are taken one after the other, each as far from those before as the grid allows: in angle on its circle of
-    180°, in stress and in temperature, each in units of its range; loops are far from dipoles.
+    Far from each other (`farthest_first`) in angle on its circle of 180°, in stress and in temperature, each in units
+    of its range; loops are far from dipoles.
 
     Args:
         settings: section ``mobility``.
@@ -120,14 +120,26 @@ def initial_scenarios(settings: MobilitySettings) -> tuple[Scenario, ...]:
     table = scenario_table(settings)
     if not settings.learning.iterations:
         return table
+    return tuple(table[number] for number in sorted(farthest_first(table, settings.scenarios.initial)))
+
+
+def farthest_first(table: Sequence[Scenario], count: int) -> list[int]:
+    """Numbers of scenarios that are spread over a table, in the order in which they are taken.
+
+    The first one is the most central, each further one as far from those before as the table allows.
+
+    Args:
+        table: scenarios to choose from.
+        count: how many at most.
+    """
     places = _places(table)
     chosen = [int(np.argmin(np.linalg.norm(places - places.mean(axis=0), axis=1)))]
     nearest = np.linalg.norm(places - places[chosen[0]], axis=1)
-    while len(chosen) < min(settings.scenarios.initial, len(table)):
+    while len(chosen) < min(count, len(table)):
         nearest[chosen] = -1.0  # repetitions with another seed lie at a distance of zero
         chosen.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, np.linalg.norm(places - places[chosen[-1]], axis=1))
-    return tuple(table[number] for number in sorted(chosen))
+    return chosen
 
 
 def candidate_scenarios(
