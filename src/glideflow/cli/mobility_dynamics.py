@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glideflow.cli.mobility_data import TRAJECTORIES_HELP
 from glideflow.cli.options import (
     JsonOption,
     LatticeOption,
@@ -131,7 +132,7 @@ def run(
 
 
 def velocity(
-    files: Annotated[list[Path], typer.Argument(help="Trajectories (HDF5) of `glideflow mobility run`.")],
+    files: Annotated[list[Path], typer.Argument(help=TRAJECTORIES_HELP, metavar="TRAJECTORY")],
     *,
     startup: Annotated[
         float | None, typer.Option(help="Time at the beginning to leave out, in ps. Default: as each was set up.")
@@ -144,9 +145,9 @@ def velocity(
     larger of half the difference of the lines and the standard error over blocks of time. The floor is what diffusion
     alone would show over the same time: a velocity below it is none.
     """
-    from glideflow.mobility.trajectory import read_trajectory
+    from glideflow.mobility.dataset import trajectories_from
 
-    rows = [trajectory_json(file, read_trajectory(file), startup) for file in files]
+    rows = [trajectory_json(Path(name), each, startup) for name, each in trajectories_from(files).items()]
     if as_json:
         print(json.dumps(rows, indent=2, allow_nan=False))
         return

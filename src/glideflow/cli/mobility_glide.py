@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glideflow.cli.mobility_data import TRAJECTORIES_HELP
 from glideflow.cli.mobility_dynamics import (
     SCENARIO_PANEL,
     AngleOption,
@@ -70,7 +71,7 @@ StartOption = Annotated[
     Path | None,
     typer.Option(
         "--from",
-        help="Trajectory (HDF5) from whose lines to start, with its cell, stress and temperature.",
+        help="Trajectory (HDF5, or shipped:NAME) from whose lines to start, with its cell, stress and temperature.",
         rich_help_panel=SCENARIO_PANEL,
     ),
 ]
@@ -120,9 +121,7 @@ class _Scenario:
 
 
 def law(
-    files: Annotated[
-        list[Path], typer.Argument(help="Trajectories (HDF5) of `glideflow mobility run`.", metavar="TRAJECTORY")
-    ],
+    files: Annotated[list[Path], typer.Argument(help=TRAJECTORIES_HELP, metavar="TRAJECTORY")],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the law.")],
     kind: Annotated[LawName, typer.Option(help="drag: v = f/B by character; bcc: activated screws.")] = LawName.DRAG,
@@ -221,18 +220,17 @@ def glide(
 
 
 def _measured(files: Sequence[Path], startup_ps: float | None) -> tuple[dict[str, MeasuredVelocity], dict[str, str]]:
-    """Velocities by file, and why there is none."""
+    """Velocities by name of the trajectory, and why there is none."""
+    from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.laws import measured_velocity
-    from glideflow.mobility.trajectory import read_trajectory
 
     found: dict[str, MeasuredVelocity] = {}
     left_out: dict[str, str] = {}
-    for file in files:
-        trajectory = read_trajectory(file)
+    for name, trajectory in trajectories_from(files).items():
         try:
-            found[str(file)] = measured_velocity(trajectory, startup_ps=startup_ps)
+            found[name] = measured_velocity(trajectory, startup_ps=startup_ps)
         except PropertyError as error:
-            left_out[str(file)] = error.found
+            left_out[name] = error.found
     return found, left_out
 
 
@@ -341,9 +339,9 @@ def _problem(
 
     medium = settings.mobility.network.features.model_copy(update={"gauss_points": GAUSS_POINTS})
     if start[0] is not None:
-        from glideflow.mobility.trajectory import read_trajectory
+        from glideflow.mobility.dataset import trajectory_from
 
-        return _continued(scenario, read_trajectory(start[0]), start[1], medium)
+        return _continued(scenario, trajectory_from(start[0]), start[1], medium)
     return _built(scenario, law, medium)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glideflow.cards import plain_json
+from glideflow.cli.mobility_data import TRAJECTORIES_HELP
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
 from glideflow.cli.transfer_options import print_rows
 from glideflow.errors import ConfigurationError
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     from glideflow.mobility.evaluation import Evaluation, Group
     from glideflow.mobility.network import State
     from glideflow.mobility.samples import Split, StepData
+    from glideflow.mobility.trajectory import Trajectory
     from glideflow.progress import Progress
 
 NETWORK = "PI-GNN"
 _HEADINGS = ("trajectories", "steps", "error %", "error Å", "thermal floor Å", "velocity error %")
 
-TrajectoriesArgument = Annotated[
-    list[Path], typer.Argument(help="Trajectories (HDF5) of `glideflow mobility run`.", metavar="TRAJECTORY")
-]
+TrajectoriesArgument = Annotated[list[Path], typer.Argument(help=TRAJECTORIES_HELP, metavar="TRAJECTORY")]
 
 
 def train(
@@ -67,13 +67,15 @@ def train(
     in mobility.network, e.g. --set mobility.network.training.epochs=500.
     """
     from glideflow.cli.display import progress_display
+    from glideflow.mobility.dataset import trajectories_from
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
     settings = settings_from(config, overrides).mobility.network
     folder = work or output / "checkpoints"
     with progress_display() as progress:
-        data = _steps(_with_steps(trajectories, settings) if leave_out else trajectories, settings, progress)
+        given = trajectories_from(trajectories)
+        data = _steps(_with_steps(given, settings) if leave_out else given, settings, progress)
         split, weights = _split_and_start(data, settings, seed, start)
         ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
     laws = _fitted(data, split)
@@ -102,6 +104,7 @@ def evaluate(
     """
     from glideflow.cli.display import progress_display
     from glideflow.mobility.artifacts import read_ensemble
+    from glideflow.mobility.dataset import trajectories_from
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
@@ -114,18 +117,17 @@ def evaluate(
         }
     )
     with progress_display() as progress:
-        data = _steps(trajectories, settings, progress)
+        data = _steps(trajectories_from(trajectories), settings, progress)
     parts = [card.part_of(source.simulation) for source in data.sources]
     counted = _counted(parts, data, seen=seen)
     evaluations = _evaluations(ensemble, card.fitted_laws(), data, counted)
     _print(_evaluation_json(data, parts, counted, evaluations), evaluations, as_json=as_json)
 
 
-def _steps(files: Sequence[Path], settings: MobilityNetworkSettings, progress: Progress) -> StepData:
+def _steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings, progress: Progress) -> StepData:
     from glideflow.mobility.samples import step_data
-    from glideflow.mobility.trajectory import read_trajectory
 
-    return step_data([(str(file), read_trajectory(file)) for file in files], settings, progress=progress)
+    return step_data(list(trajectories.items()), settings, progress=progress)
 
 
 def _trained(
@@ -146,18 +148,16 @@ def _trained(
     )
 
 
-def _with_steps(files: Sequence[Path], settings: MobilityNetworkSettings) -> list[Path]:
-    """Files of the trajectories that have a step to learn from; the others are named on standard error."""
+def _with_steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings) -> dict[str, Trajectory]:
+    """The trajectories that have a step to learn from; the others are named on standard error."""
     from glideflow.mobility.samples import trajectory_steps
-    from glideflow.mobility.trajectory import read_trajectory
 
-    kept = []
-    for file in files:
-        trajectory = read_trajectory(file)
+    kept = {}
+    for name, trajectory in trajectories.items():
         if trajectory_steps(trajectory, 0, settings)[0]:
-            kept.append(file)
+            kept[name] = trajectory
         else:
-            print(f"left out: {file} ({trajectory.status}) has no step to learn from", file=sys.stderr)
+            print(f"left out: {name} ({trajectory.status}) has no step to learn from", file=sys.stderr)
     return kept
 
 

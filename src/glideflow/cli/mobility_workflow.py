@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glideflow.cli.mobility_data import TRAJECTORIES_HELP
 from glideflow.cli.options import ConfigOption, JsonOption, LatticeOption, SetOption, settings_from
 from glideflow.cli.properties import ElasticOption
 from glideflow.cli.transfer_options import print_rows
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glideflow.mobility.building import CellBuilder
     from glideflow.mobility.queries import Query
     from glideflow.mobility.scenarios import Scenario
+    from glideflow.mobility.trajectory import Trajectory
     from glideflow.property_specs import Property
     from glideflow.reporting.mobility import VelocityRow
 
@@ -65,7 +67,9 @@ def scenarios(
 def report(
     trajectories: Annotated[
         list[Path] | None,
-        typer.Argument(help="Trajectories (HDF5). Default: those of the configuration's results.", metavar="FILE"),
+        typer.Argument(
+            help=f"{TRAJECTORIES_HELP} Default: those of the configuration's results.", metavar="TRAJECTORY"
+        ),
     ] = None,
     *,
     output: Annotated[
@@ -85,15 +89,14 @@ def report(
     with errors and the thermal floor, and the lines of one trajectory.
     """
     from glideflow.atomic import write_text
+    from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.queries import read_query
-    from glideflow.mobility.trajectory import read_trajectory
     from glideflow.reporting.mobility import velocities_markdown, velocity_row
 
     outputs = [(file, _writer(file)) for file in output or ()]
     queries = [read_query(file) for file in query or ()]
-    files = trajectories or _results(settings_from(config, overrides))
-    named = {file.stem: file for file in files}
-    rows = [velocity_row(name, read_trajectory(file)) for name, file in named.items()]
+    named = trajectories_from(trajectories or _results(settings_from(config, overrides)), by_stem=True)
+    rows = [velocity_row(name, each) for name, each in named.items()]
     for file, text in outputs:
         write_text(file, text(rows, named, queries))
         print(f"{WROTE} {file}", file=sys.stderr)
@@ -215,8 +218,8 @@ def _results(settings: RunSettings) -> list[Path]:
     return there
 
 
-def _writer(file: Path) -> Callable[[Sequence[VelocityRow], dict[str, Path], Sequence[Query]], str]:
-    """What makes the text of a file, from the rows, the files of the trajectories by name, and the queries."""
+def _writer(file: Path) -> Callable[[Sequence[VelocityRow], dict[str, Trajectory], Sequence[Query]], str]:
+    """What makes the text of a file, from the rows, the trajectories by name, and the queries."""
     from glideflow.reporting.mobility import velocities_csv, velocities_markdown
 
     if file.suffix == ".html":
@@ -226,15 +229,14 @@ def _writer(file: Path) -> Callable[[Sequence[VelocityRow], dict[str, Path], Seq
         raise ConfigurationError(
             f"the output {file}", expected="a name that ends in .csv, .md or .html", next_step="correct --output"
         )
-    return lambda rows, _files, _queries: table(rows)
+    return lambda rows, _trajectories, _queries: table(rows)
 
 
-def _page(rows: Sequence[VelocityRow], files: dict[str, Path], queries: Sequence[Query]) -> str:
-    from glideflow.mobility.trajectory import read_trajectory
+def _page(rows: Sequence[VelocityRow], trajectories: dict[str, Trajectory], queries: Sequence[Query]) -> str:
     from glideflow.reporting.mobility import example_of, mobility_page
 
     shown = example_of(rows)
-    example = (shown.name, read_trajectory(files[shown.name])) if shown else None
+    example = (shown.name, trajectories[shown.name]) if shown else None
     return mobility_page(rows, example, queries)
 
 

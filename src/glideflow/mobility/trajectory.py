@@ -337,15 +337,24 @@ def read_trajectory(path: Path) -> Trajectory:
         StorageError: the file is missing, damaged, of another kind or schema version, or its parts do not fit together.
     """
     trajectory = read_record(path, Trajectory)
-    _refuse_misfit(path, trajectory)
+    refuse_misfit(f"{path} holds a trajectory", trajectory)
     return trajectory
 
 
-def _refuse_misfit(path: Path, trajectory: Trajectory) -> None:
+def refuse_misfit(where: str, trajectory: Trajectory) -> None:
+    """Refuse a trajectory whose parts do not fit together.
+
+    Args:
+        where: what it is called in the message.
+        trajectory: what was read.
+
+    Raises:
+        StorageError: an array has another shape than the others, counts disagree, or nodes are nowhere.
+    """
     odd = [*_odd_shapes(trajectory), *_odd_values(trajectory)]
     if odd:
         raise StorageError(
-            f"{path} holds a trajectory whose {', '.join(dict.fromkeys(odd))} do not fit the rest",
+            f"{where} whose {', '.join(dict.fromkeys(odd))} do not fit the rest",
             expected=f"{len(trajectory.times_ps)} frames of {len(trajectory.topologies)} lines, with finite nodes",
             next_step="delete the file and run its step again",
         )
