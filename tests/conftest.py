@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# As in the jobs of the workflow, whose rules ask for one thread: with as many as there are cores in each process of the
+# suite they wait for one another, at several times the processor time. Libraries look at it when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 import numpy as np
 import pytest

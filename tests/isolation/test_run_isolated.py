@@ -268,7 +268,10 @@ def test_log_in_no_known_encoding(task: MakeTask) -> None:
     assert "caf" in failure(task("write_bytes_and_abort")).evidence
 
 
-def test_threads_and_temporary_files_are_the_childs_own(task: MakeTask, tmp_path: Path) -> None:
+def test_threads_and_temporary_files_are_the_childs_own(
+    task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     threads = run_isolated(Task(function=task("return_environment").function, arguments={"name": "OMP_NUM_THREADS"}))
     assert isinstance(threads, Success)
     assert threads.value == "1"
