@@ -26,6 +26,7 @@ from glideflow.transfer.best import (
 )
 from glideflow.transfer.best_features import LOG10_ENERGY_FACTOR, best_features
 from glideflow.transfer.best_files import best_card, load_best, write_best
+from glideflow.transfer.core_solutions import STUDIES
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import Features
 from glideflow.transfer.gaussian_process_arrays import gaussian_process_to_arrays
@@ -148,6 +149,17 @@ def test_studies_in_the_plane_count_where_cores_dissociate(shipped: TransferData
         names = chosen_names(best_features(shipped, part))
         assert any(name.startswith("plane ") and ": " in name for name in names) == expected
         assert any(name.startswith("rows: ") for name in names)
+
+
+def test_only_studies_that_the_model_looks_at_are_solved(hcp: TransferDataset, fitted: FittedBest) -> None:
+    """Cores with two components take as long as all others, and this model has no feature of them."""
+    studies = [study for study in STUDIES if study in fitted.parts["hcp"].studies]
+    assert {study.components for study in studies} == {1}
+    few, all_ = (best_features(hcp, np.arange(30, 33), studies=chosen) for chosen in (studies, STUDIES))
+    assert len(few.names) < len(all_.names)
+    np.testing.assert_array_equal(few.values, all_.values[:, [all_.names.index(name) for name in few.names]])
+    found = fitted.predict_features(few, ("hcp",) * 3)
+    np.testing.assert_array_equal(found.log10_mpa, fitted.predict(hcp, np.arange(30, 33)).log10_mpa)
 
 
 class TestFiles:

@@ -121,6 +121,14 @@ def test_known_cores_are_not_solved_again(invented: Invented, monkeypatch: pytes
     np.testing.assert_array_equal(found[:, 0, 0], [1.5, 0.5])
 
 
+def test_some_studies_are_solved_as_with_the_others(invented: Invented) -> None:
+    dataset = invented(1)
+    some = core_solutions(dataset, np.array([0]), studies=(QUARTER, STAGGERED))[0]
+    every = core_solutions(dataset, np.array([0]))[0]
+    np.testing.assert_array_equal(some[part_of(STAGGERED, (QUARTER, STAGGERED))], every[part_of(STAGGERED)])
+    np.testing.assert_array_equal(some[: len(QUARTER.factors)], every[part_of(QUARTER)])
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     from glideflow.tensor_files import write_tensors
 

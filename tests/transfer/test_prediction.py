@@ -9,10 +9,12 @@ import pytest
 
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.config.strength_inputs import StrengthInputs
+from glideflow.crystals.lattices import IntArray
 from glideflow.errors import ConfigurationError
 from glideflow.transfer.baselines import baseline
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.gamma_prior import gamma_prior
+from glideflow.transfer.models import Prediction
 from glideflow.transfer.periodic import grid_fractions
 from glideflow.transfer.prediction import (
     StrengthModel,
@@ -189,6 +191,29 @@ def test_a_mirrored_fcc_surface_is_noticed(shipped: TransferDataset) -> None:
     inputs = StrengthInputs.model_validate(copper)
     found = predict_crystal(strength, user_crystal(inputs, strength.prior, Path()))
     assert any("have the other sign" in text for text in found.warnings)
+
+
+class _CountsThreads:
+    """A model that notes the threads of linear algebra it was asked with."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def predict(self, dataset: TransferDataset, indices: IntArray) -> Prediction:
+        from threadpoolctl import threadpool_info
+
+        self.threads |= {int(pool["num_threads"]) for pool in threadpool_info()}
+        return Prediction(log10_mpa=np.zeros(len(indices)), spread_log10=np.ones(len(indices)))
+
+
+def test_predictions_take_one_thread(ridge: StrengthModel) -> None:
+    """Small matrices on two threads of a busy machine took seven times the processor time."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    counting = _CountsThreads()
+    with threadpoolctl.threadpool_limits(2):
+        predict_crystal(replace(ridge, model=counting), crystal(ridge))
+        suggest(replace(ridge, model=counting), crystal(ridge), 1)
+    assert counting.threads == {1}
 
 
 def test_a_model_of_another_structure_is_refused(ridge: StrengthModel) -> None:

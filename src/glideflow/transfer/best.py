@@ -27,7 +27,7 @@ from glideflow.errors import PropertyError
 from glideflow.packages import refuse_without_sklearn
 from glideflow.transfer.best_features import FAULT, LOG10_ENERGY_FACTOR, best_features, stress_name
 from glideflow.transfer.calibration import FEWEST_RESIDUALS, Calibration, calibrate
-from glideflow.transfer.core_solutions import STUDIES
+from glideflow.transfer.core_solutions import STUDIES, Study
 from glideflow.transfer.dataset import FLOOR_MPA, Target, TransferDataset, target_log10
 from glideflow.transfer.features import Features
 from glideflow.transfer.forest_arrays import ForestArrays, forest_to_arrays
@@ -93,6 +93,12 @@ class BestPart:
     forest: ForestArrays
     calibration: Calibration
 
+    @property
+    def studies(self) -> frozenset[Study]:
+        """The studies that its features come from; no other one has to be solved for a prediction."""
+        needed = {name.split(":")[0] for name in self.names} | {self.prior.study}
+        return frozenset(study for study in STUDIES if study.name in needed)
+
     def predict(self, features: Features) -> Prediction:
         """Predict samples (m) from their features.
 
@@ -133,7 +139,10 @@ class FittedBest:
             PropertyError: nothing was learned about the structure of a sample.
         """
         part = dataset.select(indices)
-        return self.predict_features(best_features(part, np.arange(len(part)), known=self.known), part.structures)
+        needed = frozenset[Study]().union(*(self._part(name).studies for name in set(part.structures)))
+        studies = [study for study in STUDIES if study in needed]
+        features = best_features(part, np.arange(len(part)), known=self.known, studies=studies)
+        return self.predict_features(features, part.structures)
 
     def predict_features(self, features: Features, structures: tuple[str, ...]) -> Prediction:
         """Predict samples (m) from their features, in well under a millisecond each.

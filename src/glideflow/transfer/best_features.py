@@ -6,7 +6,7 @@ them into MPa.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,7 @@ def best_features(
     indices: IntArray,
     *,
     known: Mapping[str, FloatArray] | None = None,
+    studies: Sequence[Study] = STUDIES,
     progress: Progress = silent,
 ) -> Features:
     """Features of samples, all finite; for one that is new, about a second of one core goes into its cores.
@@ -40,11 +41,12 @@ def best_features(
             constants and a γ surface alone will do.
         indices: (m,) the samples.
         known: solved cores, see `glideflow.transfer.core_solutions.core_solutions`.
+        studies: whose features are wanted.
         progress: progress callback.
     """
     part = dataset.select(indices)
-    cores = core_solutions(part, np.arange(len(part)), known=known, progress=progress)
-    return joined(elastic_shape(part), gamma_shape(part), core_averages(cores))
+    cores = core_solutions(part, np.arange(len(part)), known=known, studies=studies, progress=progress)
+    return joined(elastic_shape(part), gamma_shape(part), core_averages(cores, studies))
 
 
 def elastic_shape(dataset: TransferDataset) -> Features:
@@ -95,13 +97,14 @@ def gamma_shape(dataset: TransferDataset) -> Features:
     return _features(columns)
 
 
-def core_averages(cores: FloatArray) -> Features:
+def core_averages(cores: FloatArray, studies: Sequence[Study] = STUDIES) -> Features:
     """Averages over the factors of every study.
 
     Args:
         cores: (n, T, 3) of `glideflow.transfer.core_solutions.core_solutions`.
+        studies: the studies that they are of.
     """
-    return joined(*(_averages(study, cores[:, part_of(study)]) for study in STUDIES))
+    return joined(*(_averages(study, cores[:, part_of(study, studies)]) for study in studies))
 
 
 def stress_name(study: str) -> str:

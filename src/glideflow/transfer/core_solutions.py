@@ -19,7 +19,7 @@ Solved cores of the shipped library are part of the package; others are solved o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -35,6 +35,7 @@ from glideflow.properties.disregistry import DisregistryModel
 from glideflow.properties.disregistry_branch import follow
 from glideflow.properties.semidiscrete import core_widths, lowest_cores
 from glideflow.tensor_files import read_tensors, write_tensors
+from glideflow.threads import single_thread
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
 
@@ -90,10 +91,10 @@ STUDIES = (
 )
 
 
-def part_of(study: Study) -> slice:
-    """Rows of `core_solutions` that belong to a study."""
+def part_of(study: Study, studies: Sequence[Study] = STUDIES) -> slice:
+    """Rows of `core_solutions` of some studies that belong to one of them."""
     start = 0
-    for each in STUDIES:
+    for each in studies:
         if each == study:
             return slice(start, start + len(each.factors))
         start += len(each.factors)
@@ -105,18 +106,20 @@ def core_solutions(
     indices: IntArray,
     *,
     known: Mapping[str, FloatArray] | None = None,
+    studies: Sequence[Study] = STUDIES,
     progress: Progress = silent,
 ) -> FloatArray:
-    """Solved cores of samples: about a second of one core for each that is not known yet.
+    """Solved cores of samples: about a second of one core for each that is not known yet, with all studies.
 
     Args:
         dataset: the data set; neither stresses nor Peierls-Nabarro values are read.
         indices: (m,) the samples.
-        known: cores by `core_key`, beside those of the package and of this process.
+        known: cores by `core_key`, with all studies, beside those of the package and of this process.
+        studies: those that are wanted; those with two components take about half of the time.
         progress: progress callback.
 
     Returns:
-        (m, T, 3) of `QUANTITIES` for the T factors of all `STUDIES`, one study behind the other. The stress is the
+        (m, T, 3) of `QUANTITIES` for the T factors of the studies, one study behind the other. The stress is the
         larger one of both senses on the way from one row to the next, or on what of the way could be followed;
         the separation is 0 where the core is not split.
     """
@@ -124,7 +127,7 @@ def core_solutions(
     found = []
     for index in range(len(part)):
         progress("cores", index, len(part))
-        found.append(_known_or_solved(part, index, known or {}))
+        found.append(_known_or_solved(part, index, known or {}, tuple(studies)))
     return np.array(found).reshape(len(part), -1, len(QUANTITIES))
 
 
@@ -225,21 +228,26 @@ def _rounded(number: float) -> str:
     return f"{number:.{_KEY_DIGITS}g}" if abs(number) > _ROUNDING else "0"
 
 
-def solved_cores(dataset: TransferDataset, index: int) -> FloatArray:
+@single_thread()
+def solved_cores(dataset: TransferDataset, index: int, studies: Sequence[Study] = STUDIES) -> FloatArray:
     """(T, 3) cores of a sample, solved now; rounded to single precision, as files keep them."""
-    return np.concatenate(list(_solutions(dataset, index))).astype(np.float32).astype(np.float64)
+    found = [_solution(dataset, index, study) for study in studies]
+    return np.concatenate(found).astype(np.float32).astype(np.float64)
 
 
-_solved: dict[str, FloatArray] = {}
+_solved: dict[tuple[str, tuple[Study, ...]], FloatArray] = {}
 
 
-def _known_or_solved(dataset: TransferDataset, index: int, known: Mapping[str, FloatArray]) -> FloatArray:
+def _known_or_solved(
+    dataset: TransferDataset, index: int, known: Mapping[str, FloatArray], studies: tuple[Study, ...]
+) -> FloatArray:
     key = core_key(dataset, index)
-    for source in (known, _solved, _shipped()):
+    for source in (known, _shipped()):
         if key in source:
-            return source[key]
-    _solved[key] = solved_cores(dataset, index)
-    return _solved[key]
+            return np.concatenate([source[key][part_of(study)] for study in studies])
+    if (key, studies) not in _solved:
+        _solved[key, studies] = solved_cores(dataset, index, studies)
+    return _solved[key, studies]
 
 
 @lru_cache(maxsize=1)
@@ -249,11 +257,10 @@ def _shipped() -> Mapping[str, FloatArray]:
         return read_core_solutions(path) if path.exists() else {}
 
 
-def _solutions(dataset: TransferDataset, index: int) -> Iterator[FloatArray]:
-    """(f, 3) of each study."""
-    for study in STUDIES:
-        model = study_model(dataset, index, study)
-        cores = lowest_cores(model)
-        branch = follow(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
-        width, separation = core_widths(model, cores)
-        yield np.stack([np.maximum(branch.forward, branch.reverse), width, np.nan_to_num(separation)], axis=1)
+def _solution(dataset: TransferDataset, index: int, study: Study) -> FloatArray:
+    """(f, 3) of one study."""
+    model = study_model(dataset, index, study)
+    cores = lowest_cores(model)
+    branch = follow(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
+    width, separation = core_widths(model, cores)
+    return np.stack([np.maximum(branch.forward, branch.reverse), width, np.nan_to_num(separation)], axis=1)

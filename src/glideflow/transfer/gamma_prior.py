@@ -29,6 +29,7 @@ from glideflow.errors import ConfigurationError, PropertyError
 from glideflow.properties.fourier import has_sine, star_functions, star_wavevectors
 from glideflow.properties.gamma_surface import special_faults
 from glideflow.storage import record
+from glideflow.threads import single_thread
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import gamma_scaled
 from glideflow.transfer.periodic import grid_positions
@@ -195,6 +196,7 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
     )
 
 
+@single_thread()
 def estimate(prior: GammaPrior, values: GammaValues, unit_mj_m2: float) -> GammaEstimate:
     """The γ surface of which some values are known.
 

@@ -19,6 +19,7 @@ from glideflow.errors import ConfigurationError, PropertyError
 from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor
 from glideflow.properties.results import ElasticResult
 from glideflow.storage import record
+from glideflow.threads import single_thread
 from glideflow.transfer.assembly import single_sample
 from glideflow.transfer.dataset import OTHER, TransferDataset, stacked, target_log10
 from glideflow.transfer.features import STRUCTURES, scalars
@@ -225,6 +226,7 @@ def training_domain(dataset: TransferDataset, floor_mpa: float) -> TrainingDomai
     )
 
 
+@single_thread()
 def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPrediction:
     """Predict the Peierls stress of a crystal.
 
@@ -239,6 +241,7 @@ def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPredi
     return _Prober(model, crystal).prediction()
 
 
+@single_thread()
 def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
     """Displacements at which γ should be computed next, each the best one after those before it.
 
@@ -253,6 +256,7 @@ def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Sug
     return _Prober(model, crystal).suggestions(count)
 
 
+@single_thread()
 def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _SENSITIVITY_POINTS) -> Sensitivity:
     """How the prediction follows elastic constants and γ, around the example that is changed least.
 

@@ -16,6 +16,7 @@ import numpy as np
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError, StorageError
 from glideflow.storage import read_record, record, write_record
+from glideflow.threads import single_thread
 from glideflow.transfer.best import BestRegressor
 from glideflow.transfer.best_files import best_card, load_best, write_best
 from glideflow.transfer.dataset import TransferDataset, content_sha256
@@ -45,6 +46,7 @@ class PredictionContext:
     data_sha256: str
 
 
+@single_thread()
 def fit_strength_model(
     dataset: TransferDataset,
     folder: Path,

@@ -25,6 +25,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.progress import Progress, silent
 from glideflow.records import Library
 from glideflow.storage import record
+from glideflow.threads import single_thread
 from glideflow.transfer.assembly import STRUCTURES, assemble
 from glideflow.transfer.dataset import EMPIRICAL, MACHINE_LEARNED, TransferDataset, stacked
 from glideflow.transfer.models import Prediction, Regressor
@@ -248,8 +249,9 @@ class _Route:
 
     def _predicted(self, training: TransferDataset, indices: IntArray) -> Prediction:
         assert self.learned is not None
-        fitted = self._regressor.fit(training, np.arange(len(training)), self._seed)
-        return fitted.predict(self.learned, indices)
+        with single_thread():
+            fitted = self._regressor.fit(training, np.arange(len(training)), self._seed)
+            return fitted.predict(self.learned, indices)
 
 
 def samples_of(
