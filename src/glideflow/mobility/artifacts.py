@@ -48,6 +48,8 @@ class TrainedSource:
         character_angle_deg: angle of a dipole; None for a loop.
         stress_mpa: resolved shear stress.
         temperature_k: temperature.
+        potential_id: potential of the simulation; empty where the card does not say.
+        potential_sha256: digest of its files; the same.
     """
 
     name: str
@@ -57,6 +59,8 @@ class TrainedSource:
     character_angle_deg: float | None
     stress_mpa: float
     temperature_k: float
+    potential_id: str = ""
+    potential_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,7 @@ class MobilityCard:
         training: settings of the training.
         laws: baselines fitted to the training part: parameters by name of the law.
         metrics: scores by name, of the test part; NaN where one has no meaning.
+        baseline_metrics: the same scores of the laws, by name of the law; empty where the card does not say.
         licence: of the weights, an SPDX identifier.
         versions: of the packages with which it was made.
     """
@@ -86,6 +91,7 @@ class MobilityCard:
     training: Mapping[str, Any]
     laws: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    baseline_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     licence: str = LICENCE
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,6 +116,7 @@ def ensemble_card(
     training: Mapping[str, Any],
     laws: Sequence[FittedLaw] = (),
     metrics: Mapping[str, float] | None = None,
+    baseline_metrics: Mapping[str, Mapping[str, float]] | None = None,
 ) -> MobilityCard:
     """The card of an ensemble.
 
@@ -121,6 +128,7 @@ def ensemble_card(
         training: settings of the training, as JSON.
         laws: baselines fitted to the training part.
         metrics: scores of the test part.
+        baseline_metrics: those of the laws, by name of the law.
     """
     parts: dict[int, Part] = {}
     named: tuple[tuple[Part, tuple[int, ...]], ...] = (
@@ -141,6 +149,7 @@ def ensemble_card(
         training=dict(training),
         laws={law.name: dict(law.parameters) for law in laws},
         metrics=dict(metrics or {}),
+        baseline_metrics={name: dict(scores) for name, scores in (baseline_metrics or {}).items()},
         versions={"glideflow": __version__, **{package: metadata.version(package) for package in _PACKAGES}},
     )
 
@@ -214,12 +223,18 @@ def _inputs() -> dict[str, list[str]]:
 
 def _card(content: dict[str, Any]) -> MobilityCard:
     sources = tuple(TrainedSource(**source) for source in content["sources"])
-    metrics = {name: math.nan if value is None else float(value) for name, value in content["metrics"].items()}
+    metrics = _scores(content["metrics"])
+    baselines = {str(name): _scores(scores) for name, scores in content.get("baseline_metrics", {}).items()}
     laws = {str(name): {key: float(value) for key, value in law.items()} for name, law in content["laws"].items()}
     unknown = sorted(laws.keys() - LAWS.keys())
     if unknown:
         raise ValueError(f"no law is called {unknown[0]!r:.80}")
-    return MobilityCard(**{**content, "sources": sources, "metrics": metrics, "laws": laws})
+    parsed = {"sources": sources, "metrics": metrics, "baseline_metrics": baselines, "laws": laws}
+    return MobilityCard(**{**content, **parsed})
+
+
+def _scores(content: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): math.nan if value is None else float(value) for name, value in content.items()}
 
 
 def _ensemble(network: Mapping[str, Any], card: MobilityCard, arrays: Mapping[str, Any]) -> MobilityEnsemble:

@@ -51,14 +51,18 @@ class MobilityPrediction:
         spread_angstrom_per_ps: (N,) standard deviation over the members, equation 7.
         members_angstrom_per_ps: (R, N) velocity of each member.
         free_velocity_angstrom_per_ps: (N,) mean of f/B: the velocity without a barrier.
+        free_velocity_spread_angstrom_per_ps: (N,) its standard deviation over the members.
         energy_ev: (N,) mean activation energy.
+        energy_spread_ev: (N,) its standard deviation over the members.
     """
 
     velocity_angstrom_per_ps: FloatArray
     spread_angstrom_per_ps: FloatArray
     members_angstrom_per_ps: FloatArray
     free_velocity_angstrom_per_ps: FloatArray
+    free_velocity_spread_angstrom_per_ps: FloatArray
     energy_ev: FloatArray
+    energy_spread_ev: FloatArray
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -99,13 +103,16 @@ class MobilityEnsemble:
         """
         with torch.inference_mode():
             terms = self._networks(graph_tensors(graph, dtype=torch.float64))
-        velocity = terms.velocity.numpy()
+        velocity, energy = terms.velocity.numpy(), terms.energy.numpy()
+        free = (terms.force / terms.drag).numpy()
         return MobilityPrediction(
             velocity_angstrom_per_ps=velocity.mean(axis=0),
             spread_angstrom_per_ps=velocity.std(axis=0),
             members_angstrom_per_ps=velocity,
-            free_velocity_angstrom_per_ps=(terms.force / terms.drag).mean(dim=0).numpy(),
-            energy_ev=terms.energy.mean(dim=0).numpy(),
+            free_velocity_angstrom_per_ps=free.mean(axis=0),
+            free_velocity_spread_angstrom_per_ps=free.std(axis=0),
+            energy_ev=energy.mean(axis=0),
+            energy_spread_ev=energy.std(axis=0),
         )
 
 

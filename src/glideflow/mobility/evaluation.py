@@ -67,7 +67,11 @@ class GroupErrors:
         trajectories: number of trajectories.
         steps: number of steps.
         percent: median percentage error of a step.
+        percent_lowest: smallest of the medians of single trajectories.
+        percent_highest: largest of these.
         absolute_angstrom: median absolute error of a step.
+        absolute_lowest_angstrom: smallest of the medians of single trajectories.
+        absolute_highest_angstrom: largest of these.
         velocity_percent: mean over trajectories of the error of the mean velocity, in percent of the mean over
             trajectories of the observed one.
         thermal_floor_angstrom: median of the thermal floors.
@@ -77,7 +81,11 @@ class GroupErrors:
     trajectories: int
     steps: int
     percent: float
+    percent_lowest: float
+    percent_highest: float
     absolute_angstrom: float
+    absolute_lowest_angstrom: float
+    absolute_highest_angstrom: float
     velocity_percent: float
     thermal_floor_angstrom: float
 
@@ -207,13 +215,20 @@ def _grouped(name: str, errors: Sequence[_Errors]) -> GroupErrors:
     rows = [each.row for each in errors]
     differences = np.array([row.velocity_m_per_s - row.observed_m_per_s for row in rows])
     observed = np.abs([row.observed_m_per_s for row in rows]).mean()
-    floors = np.array([row.thermal_floor_angstrom for row in rows])
+    percents, absolutes, floors = (
+        np.array([getattr(row, name) for row in rows])
+        for name in ("percent", "absolute_angstrom", "thermal_floor_angstrom")
+    )
     return GroupErrors(
         group=name,
         trajectories=len(rows),
         steps=sum(row.steps for row in rows),
         percent=float(np.nanmedian(np.concatenate([each.percent for each in errors]))),
+        percent_lowest=float(np.fmin.reduce(percents)),
+        percent_highest=float(np.fmax.reduce(percents)),
         absolute_angstrom=float(np.median(np.concatenate([each.absolute for each in errors]))),
+        absolute_lowest_angstrom=float(absolutes.min()),
+        absolute_highest_angstrom=float(absolutes.max()),
         velocity_percent=100.0 * float(np.abs(differences).mean() / observed) if observed > 0 else float("nan"),
         thermal_floor_angstrom=float(np.nanmedian(floors)) if np.isfinite(floors).any() else float("nan"),
     )

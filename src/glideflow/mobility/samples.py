@@ -52,6 +52,8 @@ class StepSource:
         temperature_k: temperature.
         burgers_angstrom: length of the Burgers vector.
         left_out: why steps are missing, with how many of each reason.
+        potential_id: potential of the simulation.
+        potential_sha256: digest of its files.
     """
 
     name: str
@@ -63,6 +65,9 @@ class StepSource:
     temperature_k: float
     burgers_angstrom: float
     left_out: tuple[str, ...] = ()
+    # Part of `simulation` already: digests of data are the same as before these two were written down.
+    potential_id: str = field(default="", repr=False)
+    potential_sha256: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -262,12 +267,19 @@ def _step(
     return Step(trajectory=number, time_ps=before.time_ps, graph=graph, target=target)
 
 
+def simulation_sha256(trajectory: Trajectory) -> str:
+    """Digest of cell, potential, scenario and seed: files that share it are of one simulation, however long."""
+    scenario = trajectory.scenario
+    conditions = (scenario.stress_mpa, scenario.temperature_k, scenario.seed)
+    identity = (trajectory.cell.sha256, trajectory.potential.sha256, *conditions)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()
+
+
 def _source(name: str, trajectory: Trajectory, left_out: tuple[str, ...]) -> StepSource:
     cell, scenario = trajectory.cell, trajectory.scenario
-    identity = (cell.sha256, trajectory.potential.sha256, scenario.stress_mpa, scenario.temperature_k, scenario.seed)
     return StepSource(
         name=name,
-        simulation=hashlib.sha256(repr(identity).encode()).hexdigest(),
+        simulation=simulation_sha256(trajectory),
         content_sha256=_content_sha256(trajectory),
         kind=cell.kind,
         character_angle_deg=cell.character_angle_deg,
@@ -275,6 +287,8 @@ def _source(name: str, trajectory: Trajectory, left_out: tuple[str, ...]) -> Ste
         temperature_k=scenario.temperature_k,
         burgers_angstrom=float(np.linalg.norm(cell.burgers_angstrom)),
         left_out=left_out,
+        potential_id=trajectory.potential.id,
+        potential_sha256=trajectory.potential.sha256,
     )
 
 
