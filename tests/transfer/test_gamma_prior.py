@@ -167,6 +167,15 @@ def test_values_that_do_not_fit_together_are_refused(shipped: TransferDataset) -
         estimate(prior, replace(values, usf_error_mj_m2=10.0), unit)
 
 
+def test_errors_of_nothing_are_as_good_as_small_ones(shipped: TransferDataset) -> None:
+    """A standard error of 1e-12 mJ/m² would leave nothing of the prior in double precision."""
+    samples = of_structure(shipped, "fcc")
+    prior, unit = gamma_prior(samples, WIDE["fcc"]), float(gamma_unit_mj_m2(samples)[0])
+    values = [known(FEW["fcc"][:1], np.array([40.0]), WIDE["fcc"], usf_mj_m2=158.0, error=e) for e in (1e-12, 1e-3)]
+    none, little = (estimate(prior, each, unit) for each in values)
+    np.testing.assert_allclose(none.gamma_mj_m2(GRID), little.gamma_mj_m2(GRID), atol=0.1)
+
+
 def test_a_prior_needs_one_structure_and_some_families(shipped: TransferDataset) -> None:
     with pytest.raises(ConfigurationError, match="at least 8 families of fcc"):
         gamma_prior(shipped, WIDE["fcc"])

@@ -162,6 +162,28 @@ def test_crystals_unlike_the_training_samples_are_named(ridge: StrengthModel) ->
     assert any("shear modulus" in text and "in training" in text for text in found.outside)
 
 
+def test_other_units_are_suspected_and_nothing_learned_is_said(ridge: StrengthModel) -> None:
+    """Moduli in Mbar: γ over μb is a hundred times that of any metal."""
+    grid = crystal(ridge).gamma.gamma_mj_m2(
+        np.stack(np.meshgrid(*[grid_fractions(9)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    )
+    mbar = crystal(
+        ridge,
+        elastic={"c11_gpa": 5.326, "c12_gpa": 2.05, "c44_gpa": 1.631},
+        gamma={"grid": {"gamma_mj_m2": grid.reshape(9, 9).tolist()}},
+    )
+    found = predict_crystal(ridge, mbar)
+    assert any("elastic constants are in GPa and γ in mJ/m²" in text for text in found.warnings)
+
+
+def test_neighbours_at_the_floor_are_marked(ridge: StrengthModel) -> None:
+    floor = float(np.median(ridge.domain.peierls_mpa))
+    domain = replace(ridge.domain, peierls_mpa=np.maximum(ridge.domain.peierls_mpa, floor), floor_mpa=floor)
+    found = predict_crystal(replace(ridge, domain=domain), crystal(ridge)).neighbours
+    assert [each.at_floor for each in found] == [each.peierls_mpa == floor for each in found]
+    assert {each.at_floor for each in found} == {True, False}
+
+
 def test_points_that_no_symmetric_surface_meets_are_named(ridge: StrengthModel) -> None:
     """γ(d) = γ(-d): two values for one displacement."""
     points = [{"fraction": [x, 0.2], "gamma_mj_m2": g} for x, g in ((0.3, 900.0), (-0.3, 1500.0))]
@@ -212,7 +234,6 @@ def test_predictions_take_one_thread(ridge: StrengthModel) -> None:
     counting = _CountsThreads()
     with threadpoolctl.threadpool_limits(2):
         predict_crystal(replace(ridge, model=counting), crystal(ridge))
-        suggest(replace(ridge, model=counting), crystal(ridge), 1)
     assert counting.threads == {1}
 
 

@@ -141,6 +141,34 @@ def test_outputs_of_calculations_give_gamma(fcc: GammaPrior, tmp_path: Path) -> 
     assert "cells of the slip plane" in refused(strained, fcc, tmp_path)
 
 
+VASPRUN = """<modeling>
+<kpoints><varray name="kpointlist"><v>0 0 0</v></varray><varray name="weights"><v>1</v></varray></kpoints>
+<atominfo><array name="atoms"><set><rc><c>Cu</c></rc></set></array></atominfo>
+<structure name="initialpos"><crystal><varray name="basis"><v>{b} 0 0</v><v>0 {h} 0</v><v>0 0 20</v></varray></crystal>
+<varray name="positions"><v>0 0 0</v></varray></structure>
+<calculation>
+<scstep><energy><i name="e_fr_energy">{e}</i><i name="e_wo_entrp">{e}</i><i name="e_0_energy">{e}</i></energy></scstep>
+<structure><crystal><varray name="basis"><v>{b} 0 0</v><v>0 {h} 0</v><v>0 0 20</v></varray></crystal>
+<varray name="positions"><v>0 0 0</v></varray></structure><varray name="forces"><v>0 0 0</v></varray>
+<energy><i name="e_fr_energy">{e}</i><i name="e_wo_entrp">{e}</i><i name="e_0_energy">{e}</i></energy>
+</calculation></modeling>
+"""
+
+
+def test_a_folder_of_vasp_is_as_good_as_its_output(fcc: GammaPrior, tmp_path: Path) -> None:
+    """One atom in one cell of the plane, without and with 0.05 eV of fault energy."""
+    b = 3.615 / np.sqrt(2)
+    for name, energy in (("perfect", -3.7), ("fault", -3.65)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vasprun.xml").write_text(VASPRUN.format(b=b, h=np.sqrt(3) * b, e=energy))
+    gamma = {"reference_output": "perfect", "points": [{"fraction": [0.5, 0], "output": "fault"}]}
+    found = user_crystal(changed(COPPER, gamma=gamma), fcc, tmp_path).gamma
+    expected = 0.05 / (np.sqrt(3) * b**2) * 16_021.77
+    np.testing.assert_allclose(found.gamma_mj_m2(np.array([[0.5, 0]])), expected, rtol=5e-3)
+    (tmp_path / "fault" / "vasprun.xml").unlink()
+    assert "is a folder without vasprun.xml or OUTCAR" in refused(changed(COPPER, gamma=gamma), fcc, tmp_path)
+
+
 OUTCAR = """
  TOTAL ELASTIC MODULI (kBar)
  Direction    XX          YY          ZZ          XY          YZ          ZX
@@ -187,6 +215,7 @@ def test_a_grid_file_without_end_is_refused(fcc: GammaPrior, tmp_path: Path) -> 
     [
         {"gamma": {"points": [{"fraction": [2.55, 0], "gamma_mj_m2": 40}]}},
         {"gamma": {"lines": [{"end_fraction": [1, 0], "gamma_mj_m2": [0, 1e300, 0]}]}},
+        {"gamma": {"points": [{"displacement_angstrom": [1e300, 0], "gamma_mj_m2": 40}]}},
         {"elastic": {"c11_gpa": 1.7e11, "c12_gpa": 1.2e11, "c44_gpa": 7.6e10}},
     ],
 )
@@ -214,7 +243,8 @@ def test_a_whole_tensor_and_its_constants_are_the_same(tmp_path: Path) -> None:
         ({"gamma": {}}, "gamma holds no value"),
         ({"gamma": {"points": [{"gamma_mj_m2": 3}]}}, "points[0] has neither fraction"),
         ({"gamma": {"points": [{"fraction": [0, 0.1]}]}}, "points[0] has neither gamma_mj_m2"),
-        ({"gamma": {"grid": {}}}, "gamma.grid has neither"),
+        ({"gamma": {"grid": {}}}, "gamma.grid has neither gamma_mj_m2 nor file"),
+        ({"gamma": {"usf_mj_m2": 40, "isf_mj_m2": 160}}, "gamma.usf_mj_m2 is 40, less than gamma.isf_mj_m2, 160"),
         ({"gamma": {"grid": {"gamma_mj_m2": [[0, 1, 2], [0, 1], [0, 1, 2]]}}}, "3 rows of [2, 3] numbers"),
         ({"gamma": {"grid": {"file": "missing.csv"}}}, "cannot read γ from"),
         ({"gamma": {"grid": {"gamma_mj_m2": [[0, 9, 0], [9, 9, 9], [0, 9, 0]]}}}, "gamma.grid.repeats_edges is false"),
@@ -234,6 +264,19 @@ def test_what_is_missing_or_impossible_is_said(
 def test_faults_that_a_plane_lacks_and_lattices_are_refused(hcp: GammaPrior, tmp_path: Path) -> None:
     assert "gamma.isf_mj_m2 for hcp_prismatic" in refused(changed(MAGNESIUM, gamma={"isf_mj_m2": 3}), hcp, tmp_path)
     assert "c_angstrom is missing" in refused(changed(MAGNESIUM, lattice={"a_angstrom": 3.2}), hcp, tmp_path)
+
+
+def test_what_is_no_yaml_points_to_an_example_of_a_description(tmp_path: Path) -> None:
+    (tmp_path / "copper.yaml").write_text("a: [1, 2\nb: }")
+    with pytest.raises(ConfigurationError) as caught:
+        read_inputs(tmp_path / "copper.yaml")
+    assert caught.value.next_step == "correct that line; `glideflow predict --example fcc` prints a complete one"
+
+
+def test_a_key_without_its_unit_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "copper.yaml").write_text(yaml.safe_dump({**COPPER, "gamma": {"isf": 40}}))
+    with pytest.raises(ConfigurationError, match="did you mean 'isf_mj_m2'"):
+        read_inputs(tmp_path / "copper.yaml")
 
 
 def test_unknown_keys_are_named_with_their_line(tmp_path: Path) -> None:

@@ -201,7 +201,9 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked
         f"  model             {shown.model}, trained on {shown.trained_on}",
         *(f"  held out          {each.sentence()}" for each in shown.held_out),
         "  nearest samples   "
-        + ", ".join(f"{each.potential_id} {_mpa(each.peierls_mpa)} MPa" for each in shown.neighbours[:3]),
+        + ", ".join(
+            f"{each.potential_id} {'≤ ' * each.at_floor}{_mpa(each.peierls_mpa)} MPa" for each in shown.neighbours[:3]
+        ),
     ]
     lines += [f"  outside of the training samples: {text}" for text in shown.outside]
     lines += [f"  warning: {text}" for text in shown.warnings]

@@ -151,12 +151,16 @@ def load_section(path: Path, kind: type[S], next_step: str) -> S:
     Args:
         path: the file.
         kind: the section.
-        next_step: what to do when it is not valid, for the message.
+        next_step: what to do when it is not valid, and after a semicolon where to see an example, for the message.
 
     Raises:
         ConfigurationError: the file cannot be read, or is not valid; it lists every problem.
     """
-    document = read_yaml(path)
+    try:
+        document = read_yaml(path)
+    except ConfigurationError as error:  # after what to do, it points to the configuration of a run
+        action, pointer = error.next_step.partition(";")[0], next_step.partition("; ")[2]
+        raise ConfigurationError(error.found, expected=error.expected, next_step=f"{action}; {pointer}") from error
     try:
         return kind.model_validate(document.data)
     except ValidationError as error:
@@ -287,7 +291,8 @@ def _closest_choice(detail: Mapping[str, Any]) -> str:
 def _unknown_key(location: _Location) -> Problem:
     key = str(location.path[-1])
     known = list(location.model.model_fields) if location.model else []
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    units_missing = [name for name in known if name.startswith(f"{key}_")]  # isf for isf_mj_m2
+    close = units_missing[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     expected = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(known)
     return Problem(path=location.path, found=f"unknown key {shortened(key, MAX_FOUND_CHARACTERS)}", expected=expected)
 

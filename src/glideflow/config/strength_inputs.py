@@ -11,6 +11,8 @@ from glideflow.config.base import Section
 
 _LARGEST_GAMMA_MJ_M2 = 1e5
 Fraction = Annotated[float, Field(ge=-2, le=2)]
+_LARGEST_DISPLACEMENT_ANGSTROM = 100.0
+Displacement = Annotated[float, Field(ge=-_LARGEST_DISPLACEMENT_ANGSTROM, le=_LARGEST_DISPLACEMENT_ANGSTROM)]
 Gamma = Annotated[float, Field(ge=-_LARGEST_GAMMA_MJ_M2, le=_LARGEST_GAMMA_MJ_M2)]
 Stiffness = Annotated[float, Field(ge=-2000, le=2000)]
 
@@ -48,12 +50,13 @@ class GammaPoint(Section):
 
     fraction: tuple[Fraction, Fraction] | None = None
     """Displacement in periods of the slip plane, along the Burgers vector and across it."""
-    displacement_angstrom: tuple[float, float] | None = None
+    displacement_angstrom: tuple[Displacement, Displacement] | None = None
     """Instead: in Å, along the Burgers vector and across it."""
     gamma_mj_m2: float | None = Field(default=None, ge=-_LARGEST_GAMMA_MJ_M2, le=_LARGEST_GAMMA_MJ_M2)
     """γ there."""
     output: Path | None = None
-    """Instead: the output of a calculation that ASE reads (vasprun.xml, OUTCAR, GPAW's log, extended XYZ …)."""
+    """Instead: the output of a calculation that ASE reads (vasprun.xml, OUTCAR, GPAW's log, extended XYZ …), or its
+    folder."""
     error_mj_m2: float | None = Field(default=None, gt=0, le=_LARGEST_GAMMA_MJ_M2)
     """Its standard error; `gamma.error_mj_m2` if not given."""
 
@@ -97,7 +100,7 @@ class GammaInput(Section):
     grid: GammaGrid | None = None
     """Values on a grid."""
     reference_output: Path | None = None
-    """Output of the calculation of the same cell without a fault, for points that are outputs."""
+    """Output, or its folder, of the same cell without a fault, for points that are outputs."""
     faults_per_cell: int = Field(default=1, ge=1, le=2)
     """Equal faults in the cell of such a calculation."""
     error_mj_m2: float = Field(default=1.0, gt=0, le=_LARGEST_GAMMA_MJ_M2)

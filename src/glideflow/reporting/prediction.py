@@ -70,7 +70,12 @@ def _section(number: int, report: PredictionReport) -> dict[str, Any]:
         ],
         "factors": [significant(10**spread, 3) for spread in spreads],
         "neighbours": [
-            (each.potential_id, each.element, significant(each.peierls_mpa, 3), significant(each.distance, 2))
+            (
+                each.potential_id,
+                each.element,
+                f"{'≤ ' * each.at_floor}{significant(each.peierls_mpa, 3)}",
+                significant(each.distance, 2),
+            )
             for each in shown.neighbours
         ],
         "suggestions": [_suggestion_row(each) for each in report.suggestions],

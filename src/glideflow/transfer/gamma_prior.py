@@ -14,7 +14,7 @@ C. Huijbregts, Mining Geostatistics, 1978, chapter VII).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -202,7 +202,8 @@ def estimate(prior: GammaPrior, values: GammaValues, unit_mj_m2: float) -> Gamma
 
     Args:
         prior: what γ surfaces of this slip system look like.
-        values: what is known of this one; that γ of the perfect crystal vanishes is added.
+        values: what is known of this one; that γ of the perfect crystal vanishes is added. Standard errors below a
+            millionth of μ b, about 0.01 mJ/m², count as that.
         unit_mj_m2: μ b of this crystal.
 
     Raises:
@@ -210,7 +211,9 @@ def estimate(prior: GammaPrior, values: GammaValues, unit_mj_m2: float) -> Gamma
     """
     fractions = np.vstack([np.zeros((1, 2)), values.fractions])
     known = np.concatenate([[0.0], values.gamma_mj_m2])
-    errors = np.concatenate([[_ZERO * unit_mj_m2], values.error_mj_m2])
+    smallest = _ZERO * unit_mj_m2  # far smaller ones leave nothing of the prior in double precision
+    errors = np.maximum(np.concatenate([[smallest], values.error_mj_m2]), smallest)
+    values = replace(values, usf_error_mj_m2=max(values.usf_error_mj_m2, smallest))
     if values.usf_mj_m2 is None:
         return _conditioned(prior, fractions, known, errors, unit_mj_m2)
     return _with_maximum(prior, values, (fractions, known, errors), unit_mj_m2)

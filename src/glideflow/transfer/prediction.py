@@ -43,6 +43,9 @@ _NEXT_ERROR_MJ_M2 = 1.0
 _TINY = 1e-300
 _MARGIN = 0.02
 """Of the range of the training samples: this little beyond it is not outside."""
+_FAR_LOG10 = 0.3
+"""Of a logarithm: this much beyond the training samples is more than another metal; units may be wrong."""
+_SAYS_NOTHING_LOG10 = 1.5
 _INDEPENDENT = 1e-6
 _ELASTIC_STEP = 0.03
 _GRID = 30
@@ -112,13 +115,15 @@ class Neighbour:
     Attributes:
         potential_id: its potential.
         element: chemical symbol.
-        peierls_mpa: its Peierls stress by atomistics.
+        peierls_mpa: its Peierls stress by atomistics, no less than the floor of the target.
+        at_floor: whether it is the floor: the stress is that or below.
         distance: root mean square difference of the features, in deviations of the training samples.
     """
 
     potential_id: str
     element: str
     peierls_mpa: float
+    at_floor: bool
     distance: float
 
 
@@ -328,7 +333,7 @@ class _Prober:
             gamma_residual_mj_m2=float(np.abs(crystal.gamma.residual_mj_m2).max(initial=0.0)),
             neighbours=_neighbours(model.domain, sample),
             outside=_outside(model.domain, sample),
-            warnings=tuple(self._warnings(sample, value, inputs, own)),
+            warnings=tuple(self._warnings(sample, value, inputs, own)) + _extremes(model.domain, sample, spread),
             model=model.name,
             trained_on=_training_source(model.domain),
             input_source=crystal.source or "not stated",
@@ -493,6 +498,7 @@ def _neighbours(domain: TrainingDomain, sample: TransferDataset) -> tuple[Neighb
             potential_id=domain.potential_ids[k],
             element=domain.elements[k],
             peierls_mpa=float(domain.peierls_mpa[k]),
+            at_floor=bool(domain.peierls_mpa[k] <= domain.floor_mpa * (1 + _INDEPENDENT)),
             distance=float(distance[k]),
         )
         for k in np.argsort(distance, kind="stable")[:NEIGHBOURS]
@@ -508,6 +514,21 @@ def _outside(domain: TrainingDomain, sample: TransferDataset) -> tuple[str, ...]
         for name, value, bottom, top, margin in zip(domain.names, values, low, high, margins, strict=True)
         if not bottom - margin <= value <= top + margin
     )
+
+
+def _extremes(domain: TrainingDomain, sample: TransferDataset, spread_log10: float) -> tuple[str, ...]:
+    """Warnings of inputs that no metal has, and of predictions that say nothing."""
+    values, found = _features(domain, sample), []
+    beyond = np.maximum(domain.values.min(axis=0) - values, values - domain.values.max(axis=0))
+    far = [name for name, by in zip(domain.names, beyond, strict=True) if name.startswith("log10") and by > _FAR_LOG10]
+    if far:
+        found.append(
+            f"{len(far)} inputs lie more than a factor of {10**_FAR_LOG10:.0f} beyond every training sample: "
+            "look whether elastic constants are in GPa and γ in mJ/m²"
+        )
+    if spread_log10 > _SAYS_NOTHING_LOG10:
+        found.append("the interval spans decades: the model has learned nothing of such a crystal")
+    return tuple(found)
 
 
 def _training_source(domain: TrainingDomain) -> str:

@@ -47,6 +47,7 @@ _MOST_VALUES = 20_000
 _MOST_CELLS_TOLD_APART = 10
 _LARGEST_MOVE_ANGSTROM = 1e-2
 _LARGEST_TEXT_BYTES = 4 * 2**20
+_OUTPUT_NAMES = ("vasprun.xml", "OUTCAR")
 _OUTCAR_TITLE = "TOTAL ELASTIC MODULI (kBar)"
 _OUTCAR_ROWS = ("XX", "YY", "ZZ", "XY", "YZ", "ZX")
 _KBAR_PER_GPA = 10
@@ -250,6 +251,7 @@ def gamma_values(
     Raises:
         ConfigurationError: nothing is given, or something that such a plane does not have, or a file is not usable.
     """
+    _refuse_low_barrier(gamma)
     found = [*_faults(gamma, definition), *_points(gamma, layers, folder), *_lines(gamma), *_grid(gamma, folder)]
     if len(found) > _MOST_VALUES:
         raise ConfigurationError(
@@ -271,6 +273,16 @@ def gamma_values(
         usf_mj_m2=gamma.usf_mj_m2,
         usf_error_mj_m2=gamma.error_mj_m2,
     )
+
+
+def _refuse_low_barrier(gamma: GammaInput) -> None:
+    """The intrinsic fault ends the path on which the unstable one is the maximum."""
+    if gamma.usf_mj_m2 is not None and gamma.isf_mj_m2 is not None and gamma.usf_mj_m2 < gamma.isf_mj_m2:
+        raise ConfigurationError(
+            f"gamma.usf_mj_m2 is {gamma.usf_mj_m2:g}, less than gamma.isf_mj_m2, {gamma.isf_mj_m2:g}",
+            expected="an unstable fault that is the maximum on the way to the intrinsic one",
+            next_step="look whether they are exchanged; without a barrier, give γ at displacements in gamma.points",
+        )
 
 
 def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResult:
@@ -428,7 +440,7 @@ def _refuse_not_one(where: str, **ways: object) -> None:
     used = sum(value is not None for value in ways.values())
     if used != 1:
         raise ConfigurationError(
-            f"{where} has {'both' if used else 'neither'} {' and '.join(ways)}",
+            f"{where} has {'both' if used else 'neither'} {(' and ' if used else ' nor ').join(ways)}",
             expected="one of them",
             next_step="correct it; `glideflow predict --example fcc` prints an example",
         )
@@ -541,15 +553,31 @@ def _atoms(path: Path) -> Any:  # noqa: ANN401 - ASE has no types
     from ase.io import read
 
     try:
-        atoms = cast("Any", read(path, index=-1))
+        atoms = cast("Any", read(_output_file(path), index=-1))
         atoms.get_potential_energy()
     except Exception as error:  # what ASE's readers raise on damaged files is not limited
         raise ConfigurationError(
             f"no energy in {path}: {type(error).__name__}: {error}",
-            expected="an output that ASE reads, with energies: vasprun.xml, OUTCAR, a log of GPAW, extended XYZ …",
+            expected="an output that ASE reads, with energies: vasprun.xml, OUTCAR, a log of GPAW, extended XYZ …, "
+            "or a folder with one of the first two, or a single *.txt",
             next_step="check the path, and that the calculation ran to its end",
         ) from error
     return atoms
+
+
+def _output_file(path: Path) -> Path:
+    """The output in a folder of VASP or GPAW; a file is itself.
+
+    Raises:
+        FileNotFoundError: the folder holds none, or several logs.
+    """
+    if not path.is_dir():
+        return path
+    named = [path / name for name in _OUTPUT_NAMES if (path / name).is_file()]
+    logs = sorted(path.glob("*.txt"))
+    if not named and len(logs) != 1:
+        raise FileNotFoundError(f"{path} is a folder without {' or '.join(_OUTPUT_NAMES)}, and with {len(logs)} *.txt")
+    return (named or logs)[0]
 
 
 def _area(atoms: Any, layers: LayeredCrystal, path: Path) -> float:  # noqa: ANN401 - ASE has no types
