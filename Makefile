@@ -153,6 +153,10 @@ strength-models: setup ## Models of `glideflow predict` from the shipped library
 	glideflow transfer cost --output $(MODELS_WORK)/cost.h5 > /dev/null
 	python scripts/strength_tables.py $(MODELS_WORK) docs/transfer.md docs/transfer_errors.md
 
+.PHONY: mobility-model
+mobility-model: setup ## Ensemble of `glideflow mobility glide` from the shipped trajectories, and the tables of its docs (10 min)
+	python scripts/mobility_model.py docs/mobility_data.md
+
 .PHONY: schema
 schema: setup ## Write config/schema.json from the configuration models
 	glideflow config schema > config/schema.json

@@ -41,6 +41,7 @@ rule all:
         table=f"{RESULTS}/{TABLE_FILE}",
         report=f"{RESULTS}/{REPORT_FILE}",
         site=f"{RESULTS}/{SITE_FILE}",
+        mobility=shipped_mobility_page(),
 
 
 onstart:

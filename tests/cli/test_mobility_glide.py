@@ -61,7 +61,6 @@ def test_the_law_fitted_to_these_trajectories_moves_lines_as_the_first_one_did(
 @pytest.mark.parametrize(
     ("arguments", "error", "named"),
     [
-        (["glide"], ConfigurationError, "no mobility law was named"),
         (["glide", "--drag", "1", "1", "--law", "law.json"], ConfigurationError, "both --law and --drag"),
         (["glide", "--drag", "0", "1"], ConfigurationError, "drag coefficients of 0 and 1"),
         (["glide", "--drag", "1", "1", "--interval", "0.3"], ConfigurationError, "whole multiple"),

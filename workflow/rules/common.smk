@@ -79,6 +79,11 @@ def configuration_in_force(wildcards, output):
     return f"{RESULTS}/{CONFIGURATION_FILE}"
 
 
+def report_mobility_link():
+    """Option of the report for the page on moving dislocations, where the configuration asks for one."""
+    return ["--mobility=mobility/shipped/mobility.html"] if SETTINGS.mobility.shipped_page else []
+
+
 def site_folder(wildcards, output):
     """Folder of the site."""
     return str(Path(RESULTS, SITE_FILE).parent)

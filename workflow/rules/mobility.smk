@@ -4,6 +4,8 @@ A target of its own, `snakemake mobility`: a run of the library branch need not 
 the number of iterations is not known before: a checkpoint after each training says what is simulated next.
 """
 
+import importlib.util
+
 from glideflow.code_digest import code_digest
 from glideflow.mobility_plan import trajectory_memory_mb, trajectory_runtime_min
 from glideflow.plan import job_threads
@@ -182,6 +184,44 @@ rule mobility_report:
     shell:
         # The command knows from the configuration which trajectories there are: their names might fit on no line.
         "glideflow mobility report --config {params.config:q} {params.queries:q} --output {output.table:q}"
+        " --output {output.values:q} --output {output.page:q} > {log:q} 2>&1"
+
+
+rule mobility_shipped:
+    """The trajectories that come with the package: velocities, and what the ensemble trained on them errs by.
+
+    Without PyTorch the page has the velocities alone.
+    """
+    output:
+        table=report(
+            f"{SHIPPED_MOBILITY}/velocities.md",
+            caption="../report/mobility.rst",
+            category="Dislocation mobility",
+            labels={"content": "velocities of the shipped trajectories"},
+        ),
+        values=f"{SHIPPED_MOBILITY}/velocities.csv",
+        page=report(
+            f"{SHIPPED_MOBILITY}/mobility.html",
+            caption="../report/mobility.rst",
+            category="Dislocation mobility",
+            labels={"content": "figures of the shipped trajectories"},
+        ),
+    log:
+        f"{RESULTS}/logs/mobility_shipped.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/mobility_shipped.tsv"
+    conda:
+        "../../envs/mobility.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        # The digest covers the data that these modules name: trajectories and ensemble.
+        code=code_digest("glideflow.reporting.mobility_errors", "glideflow.mobility.shipped"),
+        config=configuration_in_force,
+        model=["--model=shipped"] if importlib.util.find_spec("torch") else [],
+    shell:
+        "glideflow mobility report shipped {params.model:q} --config {params.config:q} --output {output.table:q}"
         " --output {output.values:q} --output {output.page:q} > {log:q} 2>&1"
 
 

@@ -8,6 +8,7 @@ from glideflow.mobility.scenarios import ID_PATTERN, initial_scenarios, scenario
 from glideflow.potentials.select import find
 
 MOBILITY = f"{RESULTS}/mobility"
+SHIPPED_MOBILITY = f"{MOBILITY}/shipped"
 MOBILITY_SETTINGS = SETTINGS.mobility
 
 
@@ -69,6 +70,11 @@ def before(file):
         return [f"{MOBILITY}/iterations/{iteration - 1}/{file}"] if iteration else []
 
     return files
+
+
+def shipped_mobility_page():
+    """The page on them in a list, which is empty where the configuration does not ask for it."""
+    return [f"{SHIPPED_MOBILITY}/mobility.html"] if MOBILITY_SETTINGS.shipped_page else []
 
 
 FIRST_SCENARIOS = initial_scenarios(MOBILITY_SETTINGS)

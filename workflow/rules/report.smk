@@ -26,9 +26,10 @@ rule report:
         settings=settings_digest(SETTINGS, "report"),
         config=configuration_in_force,
         site=SITE_FILE,
+        mobility=report_mobility_link(),
     shell:
         "glideflow report --config {params.config:q} --library {input.library:q} --site {params.site:q}"
-        " --output {output:q} 2> {log:q}"
+        " {params.mobility:q} --output {output:q} 2> {log:q}"
 
 
 rule site:

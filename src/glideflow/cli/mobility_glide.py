@@ -49,7 +49,8 @@ LawOption = Annotated[
     Path | None,
     typer.Option(
         "--law",
-        help="Law of `glideflow mobility law` (JSON), or model of `glideflow mobility train`.",
+        help="Law of `glideflow mobility law` (JSON), or model of `glideflow mobility train`. Default: the ensemble "
+        "that ships with glideflow.",
         rich_help_panel=LAW_PANEL,
     ),
 ]
@@ -188,6 +189,11 @@ def glide(
     inspect` and `glideflow mobility velocity` read it. Elastic medium and images
     are in mobility.network.features. With --samples the same lines are moved by
     laws drawn from the uncertainty of the law.
+
+    Without --law and --drag they are moved by the ensemble that ships with
+    glideflow, for α-iron. An ensemble says how it erred on simulations that it
+    had not seen, and warns outside of the angles, stresses and temperatures that
+    it was trained on.
     """
     from glideflow.cli.display import progress_display
     from glideflow.cli.properties import refuse_unwritable
@@ -203,7 +209,9 @@ def glide(
     scenario = _Scenario(kind, angle, radius, size_nm, stress, temperature, burgers)
     _refuse_cold(temperature)
     chosen = _chosen_law(law, drag, scenario)
-    problem, cell, stress_mpa = _problem(scenario, chosen, settings, (start, start_ps))
+    asked = _asked(scenario, chosen, settings, (start, start_ps))
+    problem, cell, stress_mpa = asked.problem, asked.cell, asked.stress_mpa
+    remarks = _tell(chosen, asked)
     with progress_display() as progress:
         # A law that is sure of itself is refused at once, not after the run.
         drawn = glide_samples(problem, chosen, steps, samples) if samples else ()
@@ -213,7 +221,7 @@ def glide(
     ]
     if output is not None:
         write_trajectory(output, trajectories[0])
-    document = _glide_json(output or Path("-"), chosen.name, run, trajectories)
+    document = _glide_json(output or Path("-"), chosen.name, run, trajectories) | remarks
     _print(document, _glide_rows(document), as_json=as_json)
     if output is not None:
         print(f"{WROTE} {output}", file=sys.stderr)
@@ -311,16 +319,16 @@ def _refuse_cold(temperature_k: float | None) -> None:
 
 def _chosen_law(file: Path | None, drag: tuple[float, float] | None, scenario: _Scenario) -> MobilityLaw:
     from glideflow.mobility.laws import drag_law, read_law
+    from glideflow.mobility.shipped import model_path, shipped_model
 
-    if (file is None) == (drag is None):
+    if file is not None and drag is not None:
         raise ConfigurationError(
-            "no mobility law was named" if file is None else "both --law and --drag name a mobility law",
-            expected="one of --law FILE and --drag SCREW EDGE",
-            next_step="fit a law with `glideflow mobility law`, or try --drag 200 85",
+            "both --law and --drag name a mobility law",
+            expected="one of --law FILE and --drag SCREW EDGE, or neither for the ensemble that ships with glideflow",
+            next_step="leave one of them out",
         )
-    if file is not None:
-        return read_law(file)
-    assert drag is not None
+    if drag is None:
+        return read_law(shipped_model() if file is None else model_path(file))
     if not min(drag) > 0:
         raise ConfigurationError(
             f"drag coefficients of {drag[0]:g} and {drag[1]:g} MPa ps",
@@ -331,18 +339,55 @@ def _chosen_law(file: Path | None, drag: tuple[float, float] | None, scenario: _
     return drag_law(screw_drag_mpa_ps=drag[0], edge_drag_mpa_ps=drag[1], burgers_angstrom=burgers)
 
 
-def _problem(
-    scenario: _Scenario, law: MobilityLaw, settings: RunSettings, start: tuple[Path | None, float]
-) -> tuple[LineProblem, CellSummary, float]:
-    """Lines and what drives them, what a trajectory says of their cell, and the resolved shear stress in MPa."""
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Lines and what drives them, what a trajectory says of their cell, and of which potential they are, if of any."""
+
+    problem: LineProblem
+    cell: CellSummary
+    stress_mpa: float
+    potential_id: str = ""
+
+
+def _tell(law: MobilityLaw, asked: _Asked) -> dict[str, Any]:
+    """How sure an ensemble is to be taken here: said on standard error, and as part of the JSON."""
+    from glideflow.mobility.laws import EnsembleLaw
+
+    if not isinstance(law, EnsembleLaw) or law.card is None:
+        return {"held_out": None, "outside_data": []}
+    import numpy as np
+
+    from glideflow.cards import plain_json
+    from glideflow.mobility.shipped import GlideConditions, held_out_errors, outside_data
+
+    conditions = GlideConditions(
+        kind=asked.cell.kind,
+        angle_deg=asked.cell.character_angle_deg,
+        stress_mpa=asked.stress_mpa,
+        temperature_k=asked.problem.temperature_k,
+        burgers_angstrom=float(np.linalg.norm(asked.cell.burgers_angstrom)),
+        potential_id=asked.potential_id,
+    )
+    errors, outside = held_out_errors(law.card), outside_data(law.card, conditions)
+    if errors:
+        print(f"{law.name}: {errors}", file=sys.stderr)
+    for each in outside:
+        print(f"outside of its data: {each}", file=sys.stderr)
+    return {"held_out": plain_json(law.card.metrics), "outside_data": list(outside)}
+
+
+def _asked(scenario: _Scenario, law: MobilityLaw, settings: RunSettings, start: tuple[Path | None, float]) -> _Asked:
     from glideflow.mobility.line_dynamics import GAUSS_POINTS
 
     medium = settings.mobility.network.features.model_copy(update={"gauss_points": GAUSS_POINTS})
     if start[0] is not None:
         from glideflow.mobility.dataset import trajectory_from
 
-        return _continued(scenario, trajectory_from(start[0]), start[1], medium)
-    return _built(scenario, law, medium)
+        trajectory = trajectory_from(start[0])
+        simulated = trajectory.cell.atoms > 0  # lines that a law has moved are of no potential
+        asked = _continued(scenario, trajectory, start[1], medium)
+        return _Asked(*asked, trajectory.potential.id if simulated else "")
+    return _Asked(*_built(scenario, law, medium))
 
 
 def _continued(

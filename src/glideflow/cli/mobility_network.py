@@ -80,13 +80,15 @@ def train(
         ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
     laws = _fitted(data, split)
     evaluations = _evaluations(ensemble, laws, data, split.test or split.validation)
-    _write(output, ensemble, (data, split, laws), evaluations[0], settings, seed)
+    _write(output, ensemble, (data, split, laws), evaluations, settings, seed)
     _remove_checkpoints(folder, settings)
     _print(_training_json(data, split, ensemble, evaluations), evaluations, as_json=as_json)
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder or model.safetensors of `glideflow mobility train`.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder or model.safetensors of `glideflow mobility train`, or `shipped`.")
+    ],
     trajectories: TrajectoriesArgument,
     *,
     seen: Annotated[
@@ -105,10 +107,11 @@ def evaluate(
     from glideflow.cli.display import progress_display
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.dataset import trajectories_from
+    from glideflow.mobility.shipped import model_path
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
-    ensemble, card = read_ensemble(model)
+    ensemble, card = read_ensemble(model_path(model))
     settings = settings_from(config, overrides).mobility.network
     settings = settings.model_copy(
         update={
@@ -206,16 +209,22 @@ def _write(
     output: Path,
     ensemble: MobilityEnsemble,
     made_of: tuple[StepData, Split, tuple[FittedLaw, ...]],
-    evaluation: Evaluation,
+    evaluations: Sequence[Evaluation],
     settings: MobilityNetworkSettings,
     seed: int,
 ) -> None:
     from glideflow.mobility.artifacts import MODEL_FILE, ensemble_card, write_ensemble
 
     data, split, laws = made_of
-    scores = {name: float(value) for name, value in asdict(evaluation.overall).items() if name != "group"}
+    scores = {
+        each.law: {name: float(value) for name, value in asdict(each.overall).items() if name != "group"}
+        for each in evaluations
+    }
     training = settings.training.model_dump(mode="json")
-    card = ensemble_card(ensemble, data, split, seed=seed, training=training, laws=laws, metrics=scores)
+    own = scores.pop(NETWORK)
+    card = ensemble_card(
+        ensemble, data, split, seed=seed, training=training, laws=laws, metrics=own, baseline_metrics=scores
+    )
     write_ensemble(output / MODEL_FILE, ensemble, card)
 
 

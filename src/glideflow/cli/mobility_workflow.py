@@ -80,6 +80,14 @@ def report(
         list[Path] | None,
         typer.Option("--query", help="What an ensemble asked for (`mobility query`), shown on the page. Repeatable."),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            help="Model of `glideflow mobility train`, or `shipped`: the page shows its errors on trajectories that it "
+            "has not seen, beside fitted laws.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -93,18 +101,20 @@ def report(
     from glideflow.mobility.queries import read_query
     from glideflow.reporting.mobility import velocities_markdown, velocity_row
 
-    outputs = [(file, _writer(file)) for file in output or ()]
     queries = [read_query(file) for file in query or ()]
+    outputs = [(file, _writer(file, queries, model)) for file in output or ()]
     named = trajectories_from(trajectories or _results(settings_from(config, overrides)), by_stem=True)
     rows = [velocity_row(name, each) for name, each in named.items()]
     for file, text in outputs:
-        write_text(file, text(rows, named, queries))
+        write_text(file, text(rows, named))
         print(f"{WROTE} {file}", file=sys.stderr)
     print(velocities_markdown(rows), end="")
 
 
 def query(
-    model: Annotated[Path, typer.Argument(help="Folder or model.safetensors of `glideflow mobility train`.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder or model.safetensors of `glideflow mobility train`, or `shipped`.")
+    ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for what is asked for.")],
     after: Annotated[
@@ -126,11 +136,12 @@ def query(
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.building import scenario_cell
     from glideflow.mobility.queries import read_query, write_query
+    from glideflow.mobility.shipped import model_path
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
     settings = settings_from(config, overrides)
-    ensemble, _ = read_ensemble(model)
+    ensemble, _ = read_ensemble(model_path(model))
     previous = read_query(after) if after else None
     builder = _builder(settings, {"lattice": lattice, "elastic": elastic})
     found = next_query(ensemble, settings.mobility, functools.partial(scenario_cell, builder), previous, settings.seed)
@@ -218,26 +229,34 @@ def _results(settings: RunSettings) -> list[Path]:
     return there
 
 
-def _writer(file: Path) -> Callable[[Sequence[VelocityRow], dict[str, Trajectory], Sequence[Query]], str]:
-    """What makes the text of a file, from the rows, the trajectories by name, and the queries."""
+def _writer(
+    file: Path, queries: Sequence[Query], model: Path | None
+) -> Callable[[Sequence[VelocityRow], dict[str, Trajectory]], str]:
+    """What makes the text of a file from the rows and the trajectories by name."""
     from glideflow.reporting.mobility import velocities_csv, velocities_markdown
 
     if file.suffix == ".html":
-        return _page
+        return functools.partial(_page, queries=queries, model=model)
     table = {".csv": velocities_csv, ".md": velocities_markdown}.get(file.suffix)
     if table is None:
         raise ConfigurationError(
             f"the output {file}", expected="a name that ends in .csv, .md or .html", next_step="correct --output"
         )
-    return lambda rows, _trajectories, _queries: table(rows)
+    return lambda rows, _trajectories: table(rows)
 
 
-def _page(rows: Sequence[VelocityRow], trajectories: dict[str, Trajectory], queries: Sequence[Query]) -> str:
+def _page(
+    rows: Sequence[VelocityRow], trajectories: dict[str, Trajectory], *, queries: Sequence[Query], model: Path | None
+) -> str:
     from glideflow.reporting.mobility import example_of, mobility_page
 
     shown = example_of(rows)
     example = (shown.name, trajectories[shown.name]) if shown else None
-    return mobility_page(rows, example, queries)
+    if model is None:
+        return mobility_page(rows, example, queries)
+    from glideflow.reporting.mobility_errors import held_out_section
+
+    return mobility_page(rows, example, queries, held_out_section(model, trajectories))
 
 
 def _text(value: object) -> str:

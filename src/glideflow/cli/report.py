@@ -17,6 +17,9 @@ def report(
     site: Annotated[
         str, typer.Option(help="Link to the site of the same library, as seen from the page, e.g. site/index.html.")
     ] = "",
+    mobility: Annotated[
+        str, typer.Option(help="Link to a page of `glideflow mobility report`, as seen from the page.")
+    ] = "",
 ) -> None:
     """Write tables, figures, failures and provenance of a library as one page that opens without a network.
 
@@ -32,5 +35,5 @@ def report(
     content = read_record(library, Library)
     if config is not None:
         content = dataclasses.replace(content, name=load_settings(config).name)
-    write_report(content, output, site)
+    write_report(content, output, site, mobility)
     print(output)

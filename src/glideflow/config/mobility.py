@@ -54,6 +54,9 @@ class MobilitySettings(Section):
 
     potential: str = "Fe_2003Mendelev_Fe_eam-fs"
     """Id of the potential, of a bcc metal, that LAMMPS evaluates."""
+    shipped_page: bool = False
+    """Whether a run of the library branch also writes a page on the trajectories that come with the package: their
+    velocities, and the held-out errors of the ensemble that was trained on them (seconds)."""
     stresses_mpa: tuple[float, ...] = Field(default=(250.0, 500.0, 1000.0), min_length=1)
     """Resolved shear stresses along the Burgers vector, on dipoles."""
     temperatures_k: tuple[Temperature, ...] = Field(default=(300.0, 500.0, 1000.0), min_length=1)

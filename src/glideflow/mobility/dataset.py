@@ -1,9 +1,9 @@
 """Many trajectories in one small file: data sets to be passed on, and the one that ships with the package.
 
-    from glideflow.mobility.dataset import shipped_trajectories
+from glideflow.mobility.dataset import shipped_trajectories
 
-    for name, trajectory in shipped_trajectories().items():
-        print(name, trajectory.status, len(trajectory.times_ps))
+for name, trajectory in shipped_trajectories().items():
+    print(name, trajectory.status, len(trajectory.times_ps))
 
 A data set keeps everything that `read_trajectory` gives. Nodes, boxes, stresses and temperatures of the frames are
 rounded to single precision: 1e-4 Å for a line that has crossed twenty cells, where heat moves lines by ångströms.

@@ -23,6 +23,7 @@ from glideflow.mobility.line_forces import LineConditions
 from glideflow.mobility.velocities import ANGSTROM_PER_PS_TO_M_PER_S, glide_velocity
 
 if TYPE_CHECKING:
+    from glideflow.mobility.artifacts import MobilityCard
     from glideflow.mobility.ensemble import MobilityEnsemble
     from glideflow.mobility.trajectory import Trajectory
 
@@ -229,11 +230,13 @@ class EnsembleLaw:
         ensemble: the networks.
         name: what it is called.
         burgers_angstrom: length of the Burgers vector of the lines that it was trained on; None if nobody said.
+        card: what it was trained on and how well it did; None if nobody said.
     """
 
     ensemble: MobilityEnsemble
     name: str = "PI-GNN"
     burgers_angstrom: float | None = None
+    card: MobilityCard | None = None
 
     def node_velocities(self, conditions: LineConditions) -> NodeVelocities:
         """Velocities of the nodes of all lines."""
@@ -453,7 +456,7 @@ def read_law(path: Path) -> MobilityLaw:
         from glideflow.mobility.artifacts import read_ensemble
 
         ensemble, card = read_ensemble(path)
-        return EnsembleLaw(ensemble, card.name, card.burgers_angstrom)
+        return EnsembleLaw(ensemble, card.name, card.burgers_angstrom, card)
     return _local_law(path, _document(path))
 
 

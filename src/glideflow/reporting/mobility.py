@@ -139,7 +139,10 @@ def velocity_cells(rows: Sequence[VelocityRow]) -> list[list[str]]:
 
 
 def mobility_page(
-    rows: Sequence[VelocityRow], example: tuple[str, Trajectory] | None = None, queries: Sequence[Query] = ()
+    rows: Sequence[VelocityRow],
+    example: tuple[str, Trajectory] | None = None,
+    queries: Sequence[Query] = (),
+    errors: Section | None = None,
 ) -> str:
     """A page that opens without a network: velocities of each kind of line, and the lines of one trajectory.
 
@@ -147,10 +150,11 @@ def mobility_page(
         rows: the table.
         example: a trajectory with its name whose lines are drawn.
         queries: what ensembles asked for, of active and passive learning.
+        errors: what a trained ensemble errs by, see `glideflow.reporting.mobility_errors`.
     """
     from glideflow.reporting.templating import plots_page
 
-    sections = [*_sections(in_order(rows))]
+    sections = [*([errors] if errors else []), *_sections(in_order(rows))]
     if example is not None:
         sections.append(_lines_section(*example))
     if queries:

@@ -12,22 +12,23 @@ from glideflow.reporting.page import page
 from glideflow.reporting.templating import environment, template_text
 
 
-def write_report(library: Library, path: Path, site: str = "") -> None:
+def write_report(library: Library, path: Path, site: str = "", mobility: str = "") -> None:
     """Write the report of a library, atomically; the same library gives the same bytes.
 
     Args:
         library: what is reported; missing and failed results are shown as such.
         path: the HTML file; its folder is made if need be.
         site: address of the site of the same library as seen from the page, e.g. ``site/index.html``; empty for none.
+        mobility: that of a page on moving dislocations; empty for none.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    write_text(path, render_report(library, site))
+    write_text(path, render_report(library, site, mobility))
 
 
-def render_report(library: Library, site: str = "") -> str:
-    """The report of a library as HTML, with a link to its site if there is one."""
+def render_report(library: Library, site: str = "", mobility: str = "") -> str:
+    """The report of a library as HTML, with links to its site and to a page on moving dislocations if there are any."""
     from plotly.offline import get_plotlyjs
 
     return (
@@ -36,6 +37,7 @@ def render_report(library: Library, site: str = "") -> str:
         .render(
             page=page(library),
             site=site,
+            mobility=mobility,
             style=Markup(template_text("report.css")),
             script=Markup(template_text("common.js") + template_text("report.js")),
             plotly=Markup(get_plotlyjs()),

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Train the ensemble that ships with the package on the shipped trajectories, and write the tables of its page.
+
+    mobility_model.py PAGE             train, write the model, rewrite everything between markers
+    mobility_model.py PAGE --tables    rewrite the tables for the model that is there
+    mobility_model.py PAGE --check     only say whether these tables are current (exit code 1)
+
+Time and memory of the training are measured when it trains; the other numbers follow from the shipped files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glideflow.atomic import write_text
+from glideflow.mobility.dataset import SHIPPED, SHIPPED_FILE, shipped_dataset
+from glideflow.mobility.shipped import SHIPPED_MODEL
+from glideflow.reporting.mobility import VelocityRow, in_order, velocity_row
+from glideflow.reporting.transfer_sections import markdown_table
+
+GLIDEFLOW = str(Path(sys.executable).with_name("glideflow"))
+DATA = Path(__file__).resolve().parents[1] / "src" / "glideflow" / "data"
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the training took.
+
+    Attributes:
+        cpu_s: processor time.
+        peak_mib: largest memory.
+    """
+
+    cpu_s: float
+    peak_mib: float
+
+
+def trained(work: Path) -> tuple[dict[str, Any], Cost]:
+    """Train, and what the command says of it."""
+    options = ["--leave-out", "--seed", str(SEED), "--work", str(work), "--output", str(DATA / SHIPPED_MODEL), "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [GLIDEFLOW, "mobility", "train", SHIPPED, *options]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return json.loads(said), Cost(cpu_s=cpu_s, peak_mib=after.ru_maxrss / 1024)
+
+
+def with_sections(page: str, sections: dict[str, Iterator[str]]) -> str:
+    """The page with what lies between the markers of each section rewritten."""
+    for name, lines in sections.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        head, marker, rest = page.partition(begin)
+        _, other, tail = rest.partition(end)
+        if not (marker and other):
+            sys.exit(f"the page lacks the markers {begin} and {end}")
+        page = f"{head}{begin}\n\n" + "\n".join(lines).rstrip() + f"\n\n{end}{tail}"
+    return page
+
+
+def data_lines(rows: Sequence[VelocityRow]) -> Iterator[str]:
+    """What the data set holds."""
+    dipoles, loops = ([row for row in rows if row.kind == kind] for kind in ("dipole", "loop"))
+    early = Counter(row.status for row in rows if row.status != "completed")
+    size = (DATA / SHIPPED_FILE).stat().st_size
+    yield f"- {len(rows)} trajectories, {sum(row.time_ps for row in rows):,.0f} ps together, in {size / 1e6:.2f} MB"
+    yield f"- {len(dipoles)} dipoles: {_values(dipoles, 'angle_deg', '.2f', '°')}"
+    if loops:
+        yield f"- {len(loops)} shear loops of {_values(loops, 'radius_nm', 'g', ' nm')}"
+    yield f"- resolved shear stress {_values(rows, 'stress_mpa', 'g', ' MPa')}"
+    yield f"- temperature {_values(rows, 'temperature_k', 'g', ' K')}"
+    yield f"- cells of {min(row.atoms for row in rows):,} to {max(row.atoms for row in rows):,} atoms"
+    if early:
+        yield "- ended before their time: " + ", ".join(f"{count} {status}" for status, count in sorted(early.items()))
+
+
+def _values(rows: Sequence[VelocityRow], name: str, form: str, unit: str) -> str:
+    return ", ".join(f"{value:{form}}{unit}" for value in sorted({float(getattr(row, name)) for row in rows}))
+
+
+def velocity_lines(rows: Sequence[VelocityRow]) -> Iterator[str]:
+    """Velocities of each kind of line, a column for each temperature and stress."""
+    conditions = sorted({(row.temperature_k, row.stress_mpa) for row in rows})
+    headings = ["lines", *(f"{temperature:g} K, {stress:g} MPa" for temperature, stress in conditions)]
+    table = []
+    for lines in dict.fromkeys(row.lines for row in in_order(rows)):
+        own = [row for row in rows if row.lines == lines]
+        cells = [
+            ", ".join(_velocity(row) for row in own if (row.temperature_k, row.stress_mpa) == condition)
+            for condition in conditions
+        ]
+        table.append([lines, *cells])
+    yield from markdown_table(headings, table).splitlines()
+
+
+def _velocity(row: VelocityRow) -> str:
+    """Velocity with its error; in brackets where heat alone would show half of it."""
+    if math.isnan(row.velocity_m_per_s):
+        return "–"
+    text = f"{row.velocity_m_per_s:.0f} ± {row.error_m_per_s:.0f}" + ("" if row.status == "completed" else "*")
+    known = row.velocity_m_per_s > 2 * row.thermal_floor_m_per_s  # the floor is NaN without motion
+    return text if known else f"({text})"
+
+
+def error_lines(evaluation: dict[str, Any]) -> Iterator[str]:
+    """Held-out errors of every law, and velocities of every held-out trajectory."""
+    laws = evaluation["laws"]
+    headings = ["law", "velocity, %", "step, %", "step, Å", "thermal floor, Å"]
+    names = ["velocity_percent", "percent", "absolute_angstrom", "thermal_floor_angstrom"]
+    rows = [[law["law"], *(_rounded(law["overall"][name]) for name in names)] for law in laws]
+    overall = laws[0]["overall"]
+    yield f"{overall['trajectories']} trajectories that were set aside, {overall['steps']} steps of 1 ps:"
+    yield ""
+    yield from markdown_table(headings, rows).splitlines()
+    yield ""
+    yield "Mean velocities of each of them, m/s:"
+    yield ""
+    yield from _by_trajectory(laws)
+
+
+def _by_trajectory(laws: Sequence[dict[str, Any]]) -> Iterator[str]:
+    headings = ["lines", "MPa", "K", "observed", *(law["law"] for law in laws)]
+    rows = []
+    for number, own in enumerate(laws[0]["trajectories"]):
+        predicted = [f"{law['trajectories'][number]['velocity_m_per_s']:.0f}" for law in laws]
+        conditions = [own["angle"], f"{own['stress_mpa']:g}", f"{own['temperature_k']:g}"]
+        rows.append([*conditions, f"{own['observed_m_per_s']:.0f}", *predicted])
+    yield from markdown_table(headings, rows).splitlines()
+
+
+def _rounded(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def training_lines(said: dict[str, Any], cost: Cost) -> Iterator[str]:
+    """What was trained, and what that took."""
+    parts = {name: len(numbers) for name, numbers in said["split"].items()}
+    epochs = max(member["epochs"] for member in said["members"])
+    yield (
+        f"{len(said['members'])} members, {parts['train']} trajectories to learn from, {parts['validation']} to tell "
+        f"when to stop, {parts['test']} for the test; {epochs} epochs at most; {cost.cpu_s:.0f} s of processor time, "
+        f"{cost.peak_mib:.0f} MiB."
+    )
+
+
+def evaluated() -> dict[str, Any]:
+    """What `glideflow mobility evaluate` says of the shipped model."""
+    command = [GLIDEFLOW, "mobility", "evaluate", SHIPPED, SHIPPED, "--json"]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
+
+
+def main() -> None:
+    """Read the arguments, train, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("work/mobility-model"))
+    parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    measured = {} if options.tables or options.check else {"training": training_lines(*trained(options.work))}
+    rows = [velocity_row(entry.name, entry.trajectory) for entry in shipped_dataset().entries]
+    sections = {"data": data_lines(rows), "velocities": velocity_lines(rows), "errors": error_lines(evaluated())}
+    before = options.page.read_text(encoding="utf-8")
+    after = with_sections(before, sections | measured)
+    if not options.check:
+        write_text(options.page, after)
+    elif before != after:
+        sys.exit(f"{options.page} is not current: make mobility-model")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Errors of a trained ensemble and of fitted laws on simulations that they have not seen, as a section of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glideflow.reporting.labels import number
+from glideflow.reporting.transfer_sections import Section, TextTable, text_table
+
+if TYPE_CHECKING:
+    from glideflow.mobility.artifacts import MobilityCard
+    from glideflow.mobility.ensemble import MobilityEnsemble
+    from glideflow.mobility.evaluation import Evaluation
+    from glideflow.mobility.samples import StepData
+    from glideflow.mobility.trajectory import Trajectory
+
+NETWORK = "PI-GNN"
+_HEADINGS = ("law", "trajectories", "steps", "velocity, %", "step, %", "step, Å", "thermal floor, Å")
+
+
+def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Section:
+    """What an ensemble and the laws fitted beside it err by on trajectories that it has not seen.
+
+    Args:
+        model: its file or folder, or ``shipped``.
+        trajectories: by name; those that it was trained on, or stopped by, are passed over.
+
+    Raises:
+        StorageError: the model is missing or damaged.
+        DependencyError: PyTorch is not installed.
+    """
+    from glideflow.packages import refuse_without_torch
+
+    refuse_without_torch("mobility")
+    from glideflow.mobility.artifacts import read_ensemble
+    from glideflow.mobility.evaluation import evaluate
+    from glideflow.mobility.shipped import model_path
+
+    ensemble, card = read_ensemble(model_path(model))
+    parts = [source.part for source in card.sources]
+    note = f"{card.name}: {len(parts)} trajectories, {parts.count('train')} of them to learn from."
+    data = _unseen_steps(ensemble, card, trajectories)
+    if not data.sources:
+        return Section(name="errors", title="Errors", notes=(f"{note} It has seen all that have a step.",))
+    every = range(len(data.sources))
+    laws = {law.name: law.velocity_angstrom_per_ps for law in card.fitted_laws()}
+    predictors = {NETWORK: ensemble.velocity_angstrom_per_ps} | laws
+    return section_of([evaluate(name, law, data, every) for name, law in predictors.items()], note)
+
+
+def _unseen_steps(ensemble: MobilityEnsemble, card: MobilityCard, trajectories: Mapping[str, Trajectory]) -> StepData:
+    """Steps of the trajectories that an ensemble has not seen, as it sees steps."""
+    from glideflow.config.mobility_network import MobilityNetworkSettings, MobilityTrainingSettings
+    from glideflow.mobility.samples import simulation_sha256, step_data, trajectory_steps
+
+    settings = MobilityNetworkSettings(
+        features=ensemble.features, training=MobilityTrainingSettings(step_ps=ensemble.step_ps)
+    )
+    unseen = [
+        (name, each)
+        for name, each in trajectories.items()
+        if card.part_of(simulation_sha256(each)) in ("test", "new") and trajectory_steps(each, 0, settings)[0]
+    ]
+    return step_data(unseen, settings)
+
+
+def section_of(evaluations: Sequence[Evaluation], note: str) -> Section:
+    """Errors of laws as a section: all steps by law, and mean velocities of each trajectory.
+
+    Args:
+        evaluations: of every law, on the same trajectories.
+        note: what the first of them is.
+    """
+    return Section(
+        name="errors",
+        title="Errors",
+        notes=(
+            f"{note} The laws were fitted to the same part. No law that is not random can be better than the thermal "
+            "floor by much: that far diffusion alone takes one line in a step.",
+        ),
+        tables=(
+            text_table("Trajectories that it has not seen", _HEADINGS, [_law_cells(each) for each in evaluations]),
+            _velocities(evaluations),
+        ),
+    )
+
+
+def _velocities(evaluations: Sequence[Evaluation]) -> TextTable:
+    headings = ("lines", "MPa", "K", "observed", *(each.law for each in evaluations))
+    rows = [
+        (
+            own.angle,
+            f"{own.stress_mpa:g}",
+            f"{own.temperature_k:g}",
+            number(own.observed_m_per_s, 0),
+            *(number(each.trajectories[position].velocity_m_per_s, 0) for each in evaluations),
+        )
+        for position, own in enumerate(evaluations[0].trajectories)
+    ]
+    return text_table("Mean velocities of each of them, m/s", headings, rows)
+
+
+def _law_cells(evaluation: Evaluation) -> tuple[str, ...]:
+    found = evaluation.overall
+    values = (found.velocity_percent, found.percent, found.absolute_angstrom, found.thermal_floor_angstrom)
+    return (
+        evaluation.law,
+        str(found.trajectories),
+        str(found.steps),
+        *(number(value, digits) for value, digits in zip(values, (0, 0, 2, 2), strict=True)),
+    )
