@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glideflow.code_digest import PACKAGE_FOLDER, closure_digest, code_digest, import_closure
+from glideflow.code_digest import PACKAGE_FOLDER, _parsed, closure_digest, code_digest, import_closure
 
 FILES = {
     "__init__.py": '"""A package."""\n__version__ = "1"\n',
@@ -146,3 +148,63 @@ def test_digest_does_not_depend_on_the_process() -> None:
     script = "from glideflow.code_digest import code_digest; print(code_digest('glideflow.config.run'))"
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == code_digest("glideflow.config.run")
+
+
+class TestKept:
+    """What source files say is kept beside their bytecode, and is read again by the next process."""
+
+    @pytest.fixture
+    def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(sys, "dont_write_bytecode", False)
+        for name, content in FILES.items():
+            file = tmp_path / "pkg" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        return tmp_path / "pkg"
+
+    @staticmethod
+    def anew(package: Path) -> str:
+        """The digest as another process finds it."""
+        for function in (closure_digest, import_closure, _parsed):
+            function.cache_clear()
+        return closure_digest(package, "pkg.physics")
+
+    def kept(self, package: Path) -> list[Path]:
+        return sorted(package.rglob("*.digest"))
+
+    def test_nothing_is_parsed_twice(self, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, closure = self.anew(package), import_closure(package, "pkg.physics")
+        assert len(self.kept(package)) == len(closure)
+        monkeypatch.setattr(ast, "parse", None)
+        assert self.anew(package) == first
+        assert import_closure(package, "pkg.physics") == closure
+
+    def test_data_files_are_looked_at_again(self, package: Path) -> None:
+        first = self.anew(package)
+        (package / "data/numbers.yaml").write_text("a: 2\n")
+        assert self.anew(package) != first
+
+    def test_a_changed_file_is_parsed_again_whatever_its_size_and_time(self, package: Path) -> None:
+        first, file = self.anew(package), package / "lazy.py"
+        status = file.stat()
+        file.write_text(FILES["lazy.py"].replace("2", "3"))
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert self.anew(package) != first
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"key": 1', "\0", None])
+    def test_what_is_damaged_is_made_again(self, package: Path, content: str | None) -> None:
+        first = self.anew(package)
+        whole = {file: file.read_text() for file in self.kept(package)}
+        for file, text in whole.items():
+            file.write_text(text.replace('"imports"', '"others"') if content is None else content)
+        assert self.anew(package) == first
+        assert {file: file.read_text() for file in self.kept(package)} == whole
+
+    def test_nothing_is_kept_where_python_keeps_nothing(self, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        first = self.anew(package)
+        assert self.kept(package) == []
+        monkeypatch.setattr(sys, "dont_write_bytecode", False)
+        (package / "__pycache__").write_text("no folder")
+        assert self.anew(package) == first
+        assert package / "deep/__pycache__" in {file.parent for file in self.kept(package)}
