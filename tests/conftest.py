@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 from glideflow.engines.lammps import LammpsEngine
+from glideflow.exclusive import alone
 from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential, PotentialFile, Structure
 
@@ -49,6 +51,28 @@ WHEEL_POTENTIALS: dict[str, tuple[Structure, str, str, str]] = {
 def repository() -> Path:
     """Root of the source tree."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Function of a name and of what fills a folder: the folder, filled by whichever process of the suite is the first.
+
+    What takes seconds is then done once, and not in every process. Tests must not change what is in it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = common / f"once-{name}", common / f"once-{name}.done"
+        with alone(common / f"once-{name}.lock", lambda _: None):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a process has left that failed
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return filled
 
 
 @pytest.fixture(scope="session")

@@ -80,14 +80,17 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def finished(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Desk:
     """A folder with every result of iron, computed without interruption. Not to be changed."""
-    desk = Desk(tmp_path_factory.mktemp("finished"))
+    return Desk(filled_once("iron", _compute_everything))
+
+
+def _compute_everything(folder: Path) -> None:
+    desk = Desk(folder)
     (desk.folder / "tiny.yaml").write_text(CONFIGURATION, encoding="utf-8")
     for command in ("lattice", "gamma", "peierls"):
         desk.run(*desk.step(command))
     desk.run("library", "merge", *desk.results, "-o", "library.h5", "--csv", "library.csv", "-c", "tiny.yaml")
-    return desk
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ class TestLateFiles:
     def root(self, repository: Path, copy: Desk, tmp_path: Path) -> Path:
         root = tmp_path / "project"
         for name in ("workflow", "profiles", "config", "envs", "src"):
-            shutil.copytree(repository / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(repository / name, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         shutil.copy(repository / "Snakefile", root)
         text = copy.configuration.replace("Cu_2001Mishin_Cu_eam-alloy_v2, ", "")
         (root / "run.yaml").write_text(text.replace(", gamma_surface, peierls_stress]", "]"))

@@ -222,7 +222,7 @@ def new_project(repository: Path, root: Path, configuration: str) -> Path:
     for name in COPIED:
         source = repository / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy(source, root / name)
     (root / "run.yaml").write_text(configuration, encoding="utf-8")

@@ -66,9 +66,12 @@ def _broken(folder: Path) -> Potential:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+def library(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Library:
     """Copper, magnesium, and a file that LAMMPS refuses; written and read as the report gets it."""
-    folder = tmp_path_factory.mktemp("library")
+    return read_record(filled_once("library", _write_library) / "library.h5", Library)
+
+
+def _write_library(folder: Path) -> None:
     potentials = [find(PotentialsSettings(), folder, name) for name in (COPPER, MAGNESIUM)]
     entries = []
     for potential in (*potentials, _broken(folder)):
@@ -81,7 +84,6 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         entries=tuple(sorted(entries, key=lambda entry: entry.potential.id)),
     )
     write_record(folder / "library.h5", gathered)
-    return read_record(folder / "library.h5", Library)
 
 
 @pytest.fixture(scope="session")

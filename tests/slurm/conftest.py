@@ -225,7 +225,7 @@ def _copy(repository: Path, root: Path) -> None:
     for name in COPIED:
         source = repository / name
         if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, root / name, follow_symlinks=False)
 

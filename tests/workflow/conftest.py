@@ -41,7 +41,7 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the copy, on the copy's own package."""
         python_path = os.pathsep.join([str(self.root / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        variables = os.environ | {"PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"} | environment
+        variables = os.environ | {"PYTHONPATH": python_path} | environment
         run = (imported_snakemake if computes_nothing(arguments) else fresh_snakemake)(arguments, self.root, variables)
         assert not check or run.returncode == 0, run.stdout + run.stderr
         return run
@@ -168,11 +168,10 @@ def project(make_project: Callable[[str], Project]) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(repository: Path, filled_once: Callable[[str, Callable[[Path], object]], Path]) -> Project:
     """A copy in which everything is done, as far as Snakemake knows. Not to be changed: see `done`."""
-    project = new_project(repository, tmp_path_factory.mktemp("finished") / "project")
-    project.pretend_done()
-    return project
+    folder = filled_once("finished", lambda folder: new_project(repository, folder / "project").pretend_done())
+    return Project(folder / "project")
 
 
 @pytest.fixture
