@@ -32,6 +32,9 @@ SOURCES := src scripts tests benchmarks
 SNAKEFILES := Snakefile workflow
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Python keeps what it compiles, and the package what it reads of its own code, whatever the shell says: commands of
+# seconds start anew hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
