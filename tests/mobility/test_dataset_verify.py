@@ -12,6 +12,7 @@ from glideflow.config.engine import EngineSettings
 from glideflow.config.mobility import MobilityCellSettings
 from glideflow.config.mobility_dynamics import MobilityDynamicsSettings
 from glideflow.errors import ConfigurationError
+from glideflow.mobility import dynamics
 from glideflow.mobility.blocks import BccMetal
 from glideflow.mobility.building import CellBuilder
 from glideflow.mobility.dataset import DatasetEntry, dataset_of
@@ -118,7 +119,7 @@ class TestSimulatedAgain:
             request_again(synthetic_trajectory(duration_ps=2.0), setup)
 
     def test_the_first_picoseconds_come_out_to_the_bit(
-        self, wheel_potential: Callable[[str], Potential], tmp_path: Path
+        self, wheel_potential: Callable[[str], Potential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pytest.importorskip("ovito.data", reason="needs the PyPI package ovito with libEGL and libGL")
         potential = wheel_potential("Fe")
@@ -132,7 +133,11 @@ class TestSimulatedAgain:
             work=tmp_path,
         )
         made = simulate(request)
-        setup = VerificationSetup(potential=potential, builder=builder, engine=EngineSettings(), duration_ps=0.03)
+        # In this process: that a child does the same is tested with the simulation itself.
+        monkeypatch.setattr(dynamics, "run_trajectory", simulate)
+        setup = VerificationSetup(
+            potential=potential, builder=builder, engine=EngineSettings(), duration_ps=0.03, work=tmp_path / "again"
+        )
         (check,) = verify([entry_of(made)], setup)
         assert (check.outcome, check.compared_ps) == ("identical", pytest.approx(0.03))
         assert check.made_with == check.simulated_with

@@ -43,8 +43,8 @@ def replay(
     """
     from glideflow.atomic import write_text
     from glideflow.cli.display import progress_display
+    from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.learning_replay import replay as replayed
-    from glideflow.mobility.trajectory import read_trajectory
     from glideflow.packages import refuse_without_torch
     from glideflow.reporting.learning_replay import COLUMNS, replay_cells
 
@@ -52,7 +52,7 @@ def replay(
     outputs = [(file, _writer(file)) for file in output or ()]
     settings = settings_from(config, overrides).mobility
     with progress_display() as progress:
-        pool = [(file.stem, read_trajectory(file)) for file in trajectories]
+        pool = list(trajectories_from(trajectories, by_stem=True).items())
         trainings = replayed(pool, settings, range(seed, seed + repetitions), progress=progress)
     for file, text in outputs:
         write_text(file, text(trainings))
