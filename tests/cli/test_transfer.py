@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 
 from glideflow.cli.app import app
 from glideflow.errors import ConfigurationError
-from glideflow.storage import read_record
+from glideflow.storage import read_record, write_record
 from glideflow.transfer.dataset import read_dataset
+from glideflow.transfer.strengths import StrengthTable
 from glideflow.transfer.validation import LearningCurves, Validations
 
 Command = Callable[..., Result]
@@ -67,6 +69,23 @@ def test_a_group_needs_no_file(command: Command) -> None:
     assert "permuted targets" in result.stdout
 
 
+def test_a_validation_of_something_else_is_no_score_and_no_error(command: Command, hcp: Path) -> None:
+    """Neither on the card of a model, nor beside stresses of another library."""
+    assert command("validate", "--dataset", str(hcp), "-m", "metal_median", "--folds", "3", "-o", "v.h5").exit_code == 0
+    error = command("fit", "--dataset", str(hcp), "--validation", "v.h5", "-o", "models").exception
+    assert isinstance(error, ConfigurationError)
+    assert "no validation of the model best on 'hcp'" in error.found
+    assert not Path("models").exists() or not list(Path("models").iterdir())
+    table = StrengthTable(model="best", training_source=(), metals=(), library_name="another", floor_mpa=0.1)
+    write_record(Path("s.h5"), table)
+    assert "is of the library 'another'" in str(command("errors", "--strengths", "s.h5").exception)
+    stored = read_record(Path("v.h5"), Validations)
+    others = tuple(replace(each, library_sha256="0" * 64) for each in stored.records)
+    write_record(Path("other.h5"), replace(stored, records=others))
+    found = command("errors", "--strengths", "s.h5", "--validation", "other.h5").exception
+    assert "is of the library with the SHA-256 000000000000" in str(found)
+
+
 def test_curves(command: Command, hcp: Path) -> None:
     result = command(
         "curve", "--dataset", str(hcp), "-m", "classical_pn_fit", "--families", "3", "-o", "c.h5", "--json"
@@ -86,6 +105,12 @@ def test_curves(command: Command, hcp: Path) -> None:
         (("validate", "--group", "hcp", "--model", "oracle"), "'oracle' is unknown"),
         (("validate", "--group", "hcp", "--split", "random"), "'random'"),
         (("dataset", "--group", "hcp", "--set", "transfer.library=run"), "transfer.library is `run`"),
+        (("validate", "--group", "hcp", "--model", "ridge", "--training", "both"), "which holds one structure"),
+        (("validate", "--group", "hcp", "--output", "."), "a folder of this name is there"),
+        (("shots", "--group", "joint"), "the structure 'joint'"),
+        (("cost", "--group", "diamond"), "the structure 'diamond'"),
+        (("cost", "--run", "nothing"), "nothing has no folder benchmarks"),
+        (("fit", "--group", "joint", "--output", "models"), "the structure 'joint'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(command: Command, arguments: tuple[str, ...], found: str) -> None:

@@ -66,7 +66,7 @@ def strengths() -> StrengthTable:
             MetalStrengths(element="Ta", transferred=(), **own),
             MetalStrengths(element="W", transferred=learned, **own),
         ),
-        library_name="some",
+        library_name="strength-library",
         floor_mpa=0.1,
     )
 
@@ -289,7 +289,7 @@ def test_the_page_says_what_is_compared(table: ErrorTable) -> None:
 def test_the_command_reads_what_others_wrote(
     tmp_path: Path, library: Library, strengths: StrengthTable, held_out: ValidationRecord
 ) -> None:
-    found = Validations(dataset="bcc", protocol="reference", library_name="some", records=(held_out,))
+    found = Validations(dataset="bcc", protocol="reference", library_name="strength-library", records=(held_out,))
     for name, value in (("library", library), ("strengths", strengths), ("validation", found)):
         write_record(tmp_path / f"{name}.h5", value)
     arguments = [f"--{name}={tmp_path / name}.h5" for name in ("library", "strengths", "validation")]

@@ -12,7 +12,7 @@ from glideflow.config.transfer import TransferSettings
 from glideflow.crystals.lattices import IntArray
 from glideflow.errors import ConfigurationError, PropertyError
 from glideflow.reporting.figures.training_scope import scope_ratios
-from glideflow.reporting.transfer_training import scope_markdown, scope_section
+from glideflow.reporting.transfer_training import scope_cells, scope_markdown, scope_section
 from glideflow.transfer.best import POOLED
 from glideflow.transfer.dataset import TransferDataset, target_log10
 from glideflow.transfer.metrics import mean_interval
@@ -79,6 +79,16 @@ def test_rows_compare_the_same_samples(records: list[ValidationRecord]) -> None:
         assert row.ratio == pytest.approx(row.together_factor, rel=0.1)
         assert row.ratio_low <= row.ratio <= row.ratio_high
     assert scope_rows(records[:1]) == ()
+
+
+def test_splits_are_not_mixed(records: list[ValidationRecord]) -> None:
+    """Of one file with both splits, each has rows of its own, and the table says which is which."""
+    names = ("10 folds by family", "leave one metal out")
+    both = [replace(record, split=name) for name in names for record in records]
+    rows = scope_rows(both)
+    assert [(row.split, row.structure) for row in rows] == [(name, own) for name in names for own in ("bcc", "fcc")]
+    assert [cells[0] for cells in scope_cells(rows)][::2] == [f"mean, {name}" for name in names]
+    assert scope_cells(scope_rows(records))[0][0] == "mean"
 
 
 def test_other_folds_are_refused(records: list[ValidationRecord], two_structures: TransferDataset) -> None:

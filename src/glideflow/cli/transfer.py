@@ -26,8 +26,10 @@ from glideflow.cli.transfer_options import (
     StructuresOption,
     configured_library,
     group_samples,
+    known_structures,
     named_samples,
     print_rows,
+    refuse_unwritable_outputs,
 )
 from glideflow.cli.transfer_train import calibrate, combine, train, tune
 from glideflow.errors import ConfigurationError
@@ -36,6 +38,7 @@ from glideflow.text import printable
 if TYPE_CHECKING:
     from glideflow.reporting.transfer_sections import Section
     from glideflow.transfer.dataset import TransferDataset
+    from glideflow.transfer.held_out_scores import HeldOutScores
     from glideflow.transfer.strengths import StrengthTable
     from glideflow.transfer.summary import SummaryRow
     from glideflow.transfer.validation import LearningCurve, ValidationRecord
@@ -86,7 +89,11 @@ def validate(
     models: ModelOption = None,
     splits: Annotated[
         list[str] | None,
-        typer.Option("--split", help="family or metal: what is held out together. Repeatable."),
+        typer.Option(
+            "--split",
+            help="family or metal: what is held out together. Repeatable. Default: those of the configuration; family "
+            "with --training.",
+        ),
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=0, help="Folds of the split by family; 0 leaves one family out at a time.")
@@ -124,7 +131,9 @@ def validate(
     from glideflow.transfer.validation import validate as validate_model
 
     settings = settings_from(config, overrides).transfer
+    refuse_unwritable_outputs([output])
     wanted, samples = settings.validation, named_samples(group, dataset, settings, library)
+    _refuse_one_structure(samples, training)
     recipes = (
         [regressor(name, settings) for name in models or wanted.models]
         if training is None
@@ -144,7 +153,7 @@ def validate(
                 work=work,
                 progress=progress,
             )
-            for split in _checked_splits(splits or wanted.splits)
+            for split in _checked_splits(splits or (wanted.splits if training is None else ("family",)))
             for recipe in recipes
         ]
     if output is not None:
@@ -185,6 +194,7 @@ def curve(
     from glideflow.transfer.validation import LearningCurves, learning_curve
 
     settings = settings_from(config, overrides).transfer
+    refuse_unwritable_outputs([output])
     wanted, samples = settings.validation, named_samples(group, dataset, settings, library)
     with progress_display() as progress:
         curves = tuple(
@@ -306,7 +316,6 @@ def fit(
     where the training samples lie. Scores on the card are of held-out samples.
     """
     from glideflow.storage import read_record
-    from glideflow.transfer.assembly import STRUCTURES
     from glideflow.transfer.dataset import read_dataset
     from glideflow.transfer.held_out_scores import held_out_scores
     from glideflow.transfer.strength_models import fit_strength_model
@@ -314,13 +323,17 @@ def fit(
 
     settings = settings_from(config, overrides).transfer
     validated = [record for file in validation or () for record in read_record(file, Validations).records]
-    named = groups or (() if datasets else STRUCTURES)
-    for samples in (
+    named = () if datasets and not groups else known_structures(groups)
+    refuse_unwritable_outputs([output / "model"])
+    every = [
         *(group_samples(group, settings, library) for group in named),
         *(read_dataset(file) for file in datasets or ()),
-    ):
+    ]
+    scores = [held_out_scores(validated, samples) for samples in every]
+    for samples, held_out in zip(every, scores, strict=True):
+        _refuse_without_scores(samples, held_out, validation)
+    for samples, held_out in zip(every, scores, strict=True):
         folder = output / samples.name
-        held_out = held_out_scores(validated, samples)
         fit_strength_model(samples, folder, floor_mpa=settings.floor_mpa, seed=seed, held_out=held_out)
         print(folder)
 
@@ -349,6 +362,7 @@ def strengths(
     from glideflow.transfer.strengths import strength_table
 
     settings = settings_from(config, overrides).transfer
+    refuse_unwritable_outputs(outputs or ())
     recipe = regressor(model, settings)
     with progress_display() as progress:
         table = strength_table(
@@ -375,6 +389,29 @@ def _write_strengths(table: StrengthTable, output: Path) -> None:
         write_record(output, table)
     else:
         write_text(output, text(table))
+
+
+def _refuse_one_structure(samples: TransferDataset, training: str | None) -> None:
+    """With one structure, training together and apart are the same."""
+    if training is not None and len(set(samples.structures)) < 2:
+        raise ConfigurationError(
+            f"--training {training} of the data set {samples.name!r}, which holds one structure",
+            expected="a data set of several",
+            next_step="name --group joint, or leave out --training",
+        )
+
+
+def _refuse_without_scores(
+    samples: TransferDataset, held_out: Sequence[HeldOutScores], validation: Sequence[Path] | None
+) -> None:
+    """Validations of something else would leave the card without scores, unnoticed."""
+    if validation and not held_out:
+        raise ConfigurationError(
+            f"no validation of the model best on {samples.name!r} in {', '.join(map(str, validation))}",
+            expected="one of each data set that is fitted",
+            next_step=f"run `glideflow transfer validate --group {samples.name} --model best -o FILE`, or leave out "
+            "--validation",
+        )
 
 
 def _checked_splits(names: Sequence[str]) -> Sequence[str]:

@@ -19,8 +19,11 @@ from glideflow.cli.transfer_options import (
     ValidationsOption,
     configured_library,
     group_samples,
+    known_structures,
     print_rows,
+    refuse_unwritable_outputs,
 )
+from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from glideflow.reporting.transfer_claims import Claim
     from glideflow.transfer.error_decomposition import ErrorTable
     from glideflow.transfer.strengths import StrengthTable
+    from glideflow.transfer.validation import ValidationRecord
 
 ErrorsOption = Annotated[
     Path | None, typer.Option("--errors", help="Errors by kind (HDF5) of `glideflow transfer errors`.")
@@ -75,9 +79,12 @@ def errors(
     from glideflow.transfer.validation import Validations
 
     settings = settings_from(config, overrides).transfer
-    found = load(library or configured_library(settings))
+    refuse_unwritable_outputs(outputs or ())
+    file = library or configured_library(settings)
+    found = load(file)
     made = read_record(strengths, StrengthTable) if strengths else _strengths(found, settings, model, seed)
     held_out = [record for file in validations or () for record in read_record(file, Validations).records]
+    _refuse_other_library(held_out, file)
     table = error_table(found, settings.data, made, held_out)
     for output in outputs or ():
         _write(table, output, {".csv": error_csv, ".md": error_markdown})
@@ -117,11 +124,12 @@ def shots(
     from glideflow.cli.display import progress_display
     from glideflow.reporting.transfer_shots import SHOT_COLUMNS, cannot_show, shot_cells, shot_markdown, shot_rows
     from glideflow.strength_library import load
-    from glideflow.transfer.assembly import STRUCTURES
     from glideflow.transfer.few_shot import few_shot_curve
     from glideflow.transfer.regressors import regressor
 
     settings = settings_from(config, overrides).transfer
+    structures = known_structures(groups)
+    refuse_unwritable_outputs(outputs or ())
     with progress_display() as progress:
         curve = few_shot_curve(
             load(library or configured_library(settings)),
@@ -131,7 +139,7 @@ def shots(
             floor_mpa=settings.floor_mpa,
             draws=draws or settings.shot_draws,
             seed=seed,
-            structures=groups or STRUCTURES,
+            structures=structures,
             progress=progress,
         )
     for output in outputs or ():
@@ -166,15 +174,17 @@ def cost(
     """
     from glideflow.reporting.transfer_cost import COST_COLUMNS, cost_cells, cost_markdown
     from glideflow.strength_library import load
-    from glideflow.transfer.assembly import STRUCTURES
     from glideflow.transfer.best import FittedBest
     from glideflow.transfer.cost_panel import CostPanel, counted_costs, measured_costs, timed_predictions
     from glideflow.transfer.strength_models import shipped_strength_model
 
     settings = settings_from(config, overrides).transfer
+    structures = known_structures(groups)
+    refuse_unwritable_outputs(outputs or ())
+    _refuse_no_run(run)
     found = load(library or configured_library(settings))
     rows = [*counted_costs(found), *(measured_costs(found, run) if run is not None else ())]
-    for structure in groups or STRUCTURES:
+    for structure in structures:
         model = shipped_strength_model(structure).model
         assert isinstance(model, FittedBest)
         rows += timed_predictions(model, group_samples(structure, settings, library))
@@ -250,6 +260,30 @@ def judged(
             validations=tuple(r for file in validations or () for r in read_record(file, Validations).records),
         )
     )
+
+
+def _refuse_other_library(records: Sequence[ValidationRecord], library: Path | None) -> None:
+    """Held-out predictions of other stresses would be compared with these, unnoticed."""
+    from glideflow.transfer.assembly import library_digest
+
+    own = library_digest(library)
+    other = next((each for each in records if each.library_sha256 != own), None)
+    if other is not None:
+        raise ConfigurationError(
+            f"the validation of {other.model} on {other.dataset!r} is of the library with the SHA-256 "
+            f"{other.library_sha256[:12] or 'of nothing'}",
+            expected=f"one of the library that errors are asked of, {own[:12]}",
+            next_step="name that library with --library, or validate again: glideflow transfer validate",
+        )
+
+
+def _refuse_no_run(run: Path | None) -> None:
+    if run is not None and not (run / "benchmarks").is_dir():
+        raise ConfigurationError(
+            f"{run} has no folder benchmarks",
+            expected="the results of a run of the workflow, e.g. results/quick",
+            next_step="correct --run, or leave it out",
+        )
 
 
 def _write_text(output: Path, text: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glideflow.cli.properties import refuse_unwritable
 from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
@@ -27,7 +28,7 @@ ModelOption = Annotated[
     typer.Option("--model", "-m", help="Only this model. Repeatable. Default: those of the configuration."),
 ]
 SeedOption = Annotated[
-    list[int] | None, typer.Option("--seed", help="Seed. Repeatable. Default: those of the configuration.")
+    list[int] | None, typer.Option("--seed", min=0, help="Seed. Repeatable. Default: those of the configuration.")
 ]
 GroupsOption = Annotated[
     list[str] | None,
@@ -87,6 +88,33 @@ def group_samples(group: str, settings: TransferSettings, library: Path | None) 
             next_step="correct --group, or transfer.groups of the configuration",
         )
     return group_dataset(group, settings.data, library or configured_library(settings))
+
+
+def known_structures(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Structures that the user named with --group, all three without any.
+
+    Raises:
+        ConfigurationError: there is no such structure.
+    """
+    from glideflow.transfer.assembly import STRUCTURES
+
+    unknown = [name for name in names or () if name not in STRUCTURES]
+    if unknown:
+        raise ConfigurationError(
+            f"the structure {unknown[0]!r}", expected=", ".join(STRUCTURES), next_step="correct --group"
+        )
+    return tuple(names or STRUCTURES)
+
+
+def refuse_unwritable_outputs(outputs: Iterable[Path | None]) -> None:
+    """Find out before computing that a result could not be written.
+
+    Raises:
+        ConfigurationError: it could not.
+    """
+    for output in outputs:
+        if output is not None:
+            refuse_unwritable(output)
 
 
 def configured_library(settings: TransferSettings) -> Path | None:

@@ -32,6 +32,7 @@ COLUMNS = (
     "published PT-MLFF",
     "published MLFF",
 )
+_NO_STRESS_MPA = 1e-4
 _CSV_COLUMNS = (
     *("element", "structure", "slip_system", "route", "source"),
     *("potentials", "peierls_mpa", "low_mpa", "high_mpa", "upper_bounds"),
@@ -116,8 +117,13 @@ def _range(found: EmpiricalStrengths | None) -> str:
     if found is None:
         return MISSING
     bounds = f", {found.upper_bounds} ≤" if found.upper_bounds else ""
-    ends = " – ".join(significant(value, 3) for value in (found.lowest_mpa, found.highest_mpa))
-    return f"{ends} ({found.potentials}{bounds}); median {significant(found.median_mpa, 3)}"
+    ends = " – ".join(_stress(value) for value in (found.lowest_mpa, found.highest_mpa))
+    return f"{ends} ({found.potentials}{bounds}); median {_stress(found.median_mpa)}"
+
+
+def _stress(value_mpa: float) -> str:
+    """A stress; below what any minimisation resolves it is none."""
+    return f"< {_NO_STRESS_MPA:g}" if value_mpa < _NO_STRESS_MPA else significant(value_mpa, 3)
 
 
 def _median(values: Sequence[float], reason: str) -> str:

@@ -13,9 +13,10 @@ SCOPE_COLUMNS = ("model", "structure", "n", "families", "together: factor", "apa
 
 def scope_cells(rows: Sequence[ScopeRow]) -> list[list[str]]:
     """Cells of every row, in the order of `SCOPE_COLUMNS`; in brackets the 90 % interval."""
+    several = len({row.split for row in rows}) > 1
     return [
         [
-            row.model,
+            f"{row.model}, {row.split}" if several else row.model,
             row.structure,
             str(row.samples),
             str(row.families),

@@ -76,7 +76,7 @@ def group_dataset(group: str, settings: TransferDataSettings, library: Path | No
         ConfigurationError: a flag or slip system that the settings name does not exist.
     """
     structures = STRUCTURES if group == JOINT else (group,)
-    return assemble(load(library), settings, structures, name=group, library_sha256=_digest(library))
+    return assemble(load(library), settings, structures, name=group, library_sha256=library_digest(library))
 
 
 def assemble(
@@ -504,8 +504,8 @@ def _refuse_unknown_flags(library: Library, settings: TransferDataSettings) -> N
     select(library, exclude_flags=settings.exclude_flags)
 
 
-def _digest(library: Path | None) -> str:
-    """SHA-256 of a library's file."""
+def library_digest(library: Path | None) -> str:
+    """SHA-256 of a library's file; None for the one that ships with this package."""
     if library is not None:
         return hashlib.sha256(library.read_bytes()).hexdigest()
     with resources.as_file(resources.files("glideflow") / "data" / SHIPPED) as path:

@@ -16,7 +16,7 @@ for the process, trees that have not drawn a sample for the other.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -139,10 +139,18 @@ class FittedBest:
             PropertyError: nothing was learned about the structure of a sample.
         """
         part = dataset.select(indices)
-        needed = frozenset[Study]().union(*(self._part(name).studies for name in set(part.structures)))
-        studies = [study for study in STUDIES if study in needed]
-        features = best_features(part, np.arange(len(part)), known=self.known, studies=studies)
+        needed = self.studies(part.structures)
+        features = best_features(part, np.arange(len(part)), known=self.known, studies=needed)
         return self.predict_features(features, part.structures)
+
+    def studies(self, structures: Sequence[str]) -> tuple[Study, ...]:
+        """Studies that predictions of these structures rest on.
+
+        Raises:
+            PropertyError: nothing was learned about a structure.
+        """
+        needed = frozenset[Study]().union(*(self._part(name).studies for name in set(structures)))
+        return tuple(study for study in STUDIES if study in needed)
 
     def predict_features(self, features: Features, structures: tuple[str, ...]) -> Prediction:
         """Predict samples (m) from their features, in well under a millisecond each.

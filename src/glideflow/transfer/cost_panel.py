@@ -152,7 +152,8 @@ def timed_predictions(model: FittedBest, dataset: TransferDataset) -> tuple[Cost
     structure = dataset.structures[0]
     chosen = np.linspace(0, len(dataset) - 1, min(_TIMED_CORES, len(dataset))).astype(int)
     with single_thread():
-        solving = [_seconds(partial(solved_cores, dataset, int(index))) for index in chosen]
+        studies = model.studies((structure,))
+        solving = [_seconds(partial(solved_cores, dataset, int(index), studies)) for index in chosen]
         features = best_features(dataset, np.arange(len(dataset)))
         batch = _seconds(lambda: model.predict_features(features, dataset.structures)) / len(dataset)
     names = tuple(dataset.potential_ids[int(index)] for index in chosen)

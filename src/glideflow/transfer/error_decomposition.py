@@ -22,6 +22,7 @@ import numpy as np
 
 from glideflow.config.transfer import Protocol, TransferDataSettings
 from glideflow.crystals.lattices import FloatArray
+from glideflow.errors import ConfigurationError
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult
 from glideflow.records import Library, LibraryEntry
 from glideflow.storage import record
@@ -193,8 +194,15 @@ def error_table(
         validations: validations by family of the model of the table; others are passed over.
 
     Raises:
-        ConfigurationError: a structure of the table has no classical potential with a Peierls stress.
+        ConfigurationError: the table is of another library, or a structure of it has no classical potential with a
+            Peierls stress.
     """
+    if strengths.library_name != library.name:
+        raise ConfigurationError(
+            f"the table of strengths is of the library {strengths.library_name!r}, not of {library.name!r}",
+            expected="both of one library",
+            next_step="make the table again with the same --library: glideflow transfer strengths",
+        )
     held_out = [each for each in validations if _fits(each, strengths.model)]
     stresses = _classical(library, settings, {metal.structure for metal in strengths.metals})
     inputs = {entry.potential.id: _inputs(entry) for entry in library.entries}

@@ -107,6 +107,7 @@ class ScopeRow:
 
     Attributes:
         model: name of the model.
+        split: what was held out together.
         structure: the structure.
         samples: samples scored.
         families: their families.
@@ -120,6 +121,7 @@ class ScopeRow:
     """
 
     model: str
+    split: str
     structure: str
     samples: int
     families: int
@@ -155,16 +157,26 @@ def scoped_regressors(names: Sequence[str], settings: TransferSettings, training
 
 
 def scope_rows(records: Sequence[ValidationRecord]) -> tuple[ScopeRow, ...]:
-    """Both ways of training side by side, for every model and structure that was validated in both."""
-    by_name = {record.model: record for record in records if not record.control}
-    names = [name.removesuffix(f", {TOGETHER}") for name in by_name if name.endswith(f", {TOGETHER}")]
-    pairs = [(name, by_name[scoped_name(name, TOGETHER)], by_name.get(scoped_name(name, APART))) for name in names]
+    """Both ways of training side by side, for every model, split and structure that was validated in both."""
+    found = {(record.model, record.split): record for record in records if not record.control}
+    names = [(own.removesuffix(f", {TOGETHER}"), split) for own, split in found if own.endswith(f", {TOGETHER}")]
+    pairs = [
+        (name, found[scoped_name(name, TOGETHER), split], _in_split(found, scoped_name(name, APART), split))
+        for name, split in names
+    ]
     return tuple(
         _row(name, together, apart, structure)
         for name, together, apart in pairs
         if apart is not None
         for structure in sorted(set(together.structures))
     )
+
+
+def _in_split(found: Mapping[tuple[str, str], ValidationRecord], model: str, split: str) -> ValidationRecord | None:
+    """The validation of a model in a split; if it has others only by family, one of these, to be refused."""
+    kind = "metal" in split
+    alike = [record for (own, other), record in found.items() if own == model and ("metal" in other) == kind]
+    return found.get((model, split)) or (alike[0] if alike else None)
 
 
 def _scoped(name: str, settings: TransferSettings, scope: str) -> Regressor:
@@ -183,6 +195,7 @@ def _row(model: str, together: ValidationRecord, apart: ValidationRecord, struct
     low, high = mean_interval(difference, families)
     return ScopeRow(
         model=model,
+        split=together.split,
         structure=structure,
         samples=int(chosen.sum()),
         families=len(set(families)),
