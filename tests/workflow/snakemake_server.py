@@ -21,8 +21,9 @@ INHERITED_PATH = list(sys.path)
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    import snakemake.cli  # noqa: F401 - for the forks
+    import snakemake.cli
 
+    snakemake.cli.get_argument_parser()  # with everything that its plugins import
     assert not any(name.partition(".")[0] == "glideflow" for name in sys.modules), "each fork imports its own"
     for line in sys.stdin:
         request = json.loads(line)
