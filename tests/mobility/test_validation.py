@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from glideflow.cli.app import app
 from glideflow.config.mobility_glide import LineDynamicsSettings
 from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
 from glideflow.errors import ConfigurationError, PropertyError
@@ -23,7 +29,9 @@ from glideflow.mobility.line_dynamics import (
 )
 from glideflow.mobility.roll_outs import line_error_angstrom, roll_out
 from glideflow.mobility.samples import Split, simulation_sha256, step_data
-from glideflow.mobility.trajectory import LineFrame, Trajectory
+from glideflow.mobility.trajectory import LineFrame, Trajectory, write_trajectory
+from glideflow.reporting.figures.mobility_validation import at_times, errors_figure, far_stretches, terms_figure
+from glideflow.reporting.mobility_validation import validation_csv, validation_page
 
 pytest.importorskip("torch")
 artifacts = pytest.importorskip("glideflow.mobility.artifacts")
@@ -122,7 +130,7 @@ class TestDistances:
 
 class TestRollOuts:
     def test_the_law_that_made_it_repeats_a_simulation(self, edge: Trajectory) -> None:
-        found = roll_out("edge", edge, TRUTH, FEATURES, startup_ps=1.0)
+        found = roll_out("edge", edge, TRUTH, FEATURES, interval_ps=0.5, startup_ps=1.0)
         assert found.start_ps == 1.0
         np.testing.assert_allclose(found.times_ps, np.arange(0.5, 5.1, 0.5))
         assert found.error_angstrom.max() < 0.02
@@ -132,7 +140,7 @@ class TestRollOuts:
 
     def test_a_law_that_is_half_as_fast_is_half_behind(self, edge: Trajectory) -> None:
         """500 MPa on an edge: v = τb/B = 12.4 Å/ps."""
-        found = roll_out("edge", edge, HALF_AS_FAST, FEATURES, floor_angstrom=1.5)
+        found = roll_out("edge", edge, HALF_AS_FAST, FEATURES, interval_ps=0.5, floor_angstrom=1.5)
         np.testing.assert_allclose(found.percent, 50.0, rtol=1e-3)
         np.testing.assert_allclose(found.error_angstrom, 0.5 * 12.4 * found.times_ps, rtol=1e-3)
         np.testing.assert_allclose(found.simulated_angstrom, 12.4 * found.times_ps, rtol=1e-3)
@@ -140,9 +148,9 @@ class TestRollOuts:
         np.testing.assert_allclose(found.floor_angstrom, 1.5 * np.sqrt(found.times_ps))
 
     def test_loops_grow_in_it_as_they_did(self) -> None:
-        loop = simulation(radius_angstrom=60.0, stress_mpa=1500.0, duration_ps=2.0)
-        same = roll_out("loop", loop, TRUTH, IRON, interval_ps=1.0)
-        behind = roll_out("loop", loop, HALF_AS_FAST, IRON, interval_ps=1.0)
+        loop = simulation(radius_angstrom=60.0, stress_mpa=2500.0, duration_ps=1.0)
+        same = roll_out("loop", loop, TRUTH, IRON)
+        behind = roll_out("loop", loop, HALF_AS_FAST, IRON)
         assert same.simulated_angstrom[-1] > 5.0
         assert same.percent.max() < 5.0  # the division into segments is not the same
         assert behind.percent.min() > 30.0
@@ -151,7 +159,7 @@ class TestRollOuts:
         """A loop that its simulation hardly lets shrink, and that shrinks away by the law."""
         held = drag_law(screw_drag_mpa_ps=1e5, edge_drag_mpa_ps=1e5, burgers_angstrom=BURGERS)
         loop = simulation(radius_angstrom=13.0, stress_mpa=0.0, law=held, duration_ps=2.0)
-        found = roll_out("loop", loop, TRUTH, IRON)
+        found = roll_out("loop", loop, TRUTH, IRON, interval_ps=0.5)
         assert "the loop is shorter than 60 Å" in found.ended
         assert len(found.times_ps) == len(found.error_angstrom) == len(found.predicted) < 4
 
@@ -338,3 +346,102 @@ class TestTerms:
         at = glide_terms.Conditions(angle_deg=50.0, stress_mpa=-500.0, temperature_k=300.0)
         assert trained.outside(at) == ()
         assert dataclasses.replace(trained, loops=False).outside(at) == ("angle",)
+
+
+class TestReport:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls, made: tuple) -> object:
+        ensemble, card, named = made
+        loop = ("a|<b>", simulation(radius_angstrom=60.0, stress_mpa=1500.0, duration_ps=1.0))
+        return validation.validate(ensemble, card, [*named, loop], SMALL, interval_ps=0.5, roll_outs=1)
+
+    def test_the_page_holds_every_experiment_and_what_was_not_tested(self, found: object, series: tuple) -> None:
+        page = validation_page(found, series[:1])
+        for text in (
+            "Single steps: (a) dipoles → dipoles",
+            "Roll-outs: (c) dipoles → loops",
+            "Experiment (b) loops → loops: the model was trained on dipoles.",
+            "Does the spread cover the error of the velocity?",
+            "Straight lines: force over drag, barrier, velocity",
+        ):
+            assert text in page
+        assert page == validation_page(found, series[:1])
+        assert "extrapolated: no such angle in the training" in page
+        assert "http://" not in page.split("<script>")[0]
+
+    def test_csv_has_a_row_for_each_law_and_trajectory(self, found: object) -> None:
+        rows = list(csv.DictReader(io.StringIO(validation_csv(found))))
+        assert [(row["name"], row["law"]) for row in rows[::3]] == [
+            (name, validation.NETWORK) for name in ("60-500", "90-500", "a|<b>")
+        ]
+        edge = rows[4]
+        assert edge["law"] == DRAG_LAW
+        assert float(edge["velocity_m_per_s"]) == pytest.approx(1240.0, rel=0.01)
+        assert edge["spread_m_per_s"] == edge["radius_nm"] == edge["roll_out_ps"] == ""  # one dipole is rolled out
+        assert float(rows[1]["roll_out_angstrom"]) < 0.05
+        assert "a\\|<b>" not in validation_csv(found)
+
+    def test_lines_that_were_not_trained_on_are_shaded(self, series: tuple) -> None:
+        own = [each for each in series if (each.along, each.by) == ("angle", "temperature")]
+        assert far_stretches(own, "angle") == [(15.0, 75.0), (105.0, 165.0)]
+        figure = terms_figure(own)
+        assert [(shape.x0, shape.x1) for shape in figure.layout.shapes[:1]] == [(15.0, 75.0)]
+
+    def test_errors_are_drawn_where_they_are(self, found: object) -> None:
+        evaluations = found.experiments[0].evaluations
+        figure = errors_figure(evaluations, "angle")
+        drawn = {(trace.name, trace.yaxis): trace for trace in figure.data}
+        groups = evaluations[1].groups["angle"]
+        assert list(drawn[DRAG_LAW, "y"].y) == [each.percent for each in groups]
+        assert list(drawn[DRAG_LAW, "y2"].y) == [each.absolute_angstrom for each in groups]
+        assert list(drawn[DRAG_LAW, "y"].x) == ["60.0°", "90.0°"]
+
+    def test_growth_is_the_median_over_trajectories(self) -> None:
+        edge = simulation()
+        out = [roll_out("edge", edge, law, FEATURES) for law in (TRUTH, HALF_AS_FAST)]
+        short = roll_out("edge", simulation(duration_ps=2.0), HALF_AS_FAST, FEATURES)
+        times, (lowest, middle, highest) = at_times([*out, short], "error_angstrom")
+        np.testing.assert_allclose(times, np.arange(1.0, 6.1))
+        assert lowest[0] < 0.02
+        assert middle[:2] == pytest.approx(6.2 * times[:2], rel=1e-3)
+        assert highest[0] == pytest.approx(6.2, rel=1e-3)
+        assert middle[2] == pytest.approx(3.1 * times[2], rel=0.01)  # of two that are left
+
+
+class TestCommand:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def files(cls, made: tuple, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+        ensemble, card, named = made
+        folder = tmp_path_factory.mktemp("validated")
+        artifacts.write_ensemble(folder / "model" / artifacts.MODEL_FILE, ensemble, card)
+        for name, trajectory in named:
+            write_trajectory(folder / f"{name}.h5", trajectory)
+        return str(folder / "model"), [str(folder / f"{name}.h5") for name, _ in named]
+
+    def test_files_and_json_say_the_same(self, files: tuple[str, list[str]], tmp_path: Path) -> None:
+        model, named = files
+        outputs = [tmp_path / name for name in ("v.html", "v.csv", "v.md")]
+        options = [text for file in outputs for text in ("--output", str(file))]
+        small = ["--set", "mobility.network.training.stride_ps=1.0", "--set", "mobility.cells.size_nm=[6, 3, 24]"]
+        done = CliRunner().invoke(
+            app, ["mobility", "validate", model, *named, *options, *small, "--roll-outs=1", "--json"]
+        )
+        assert done.exit_code == 0, done.output
+        content = json.loads(done.stdout)
+        (result,) = content["experiments"]
+        assert [each["name"] for each in result["trajectories"]] == ["60-500", "90-500"]
+        assert result["letter"] == "a"
+        assert content["straight_lines"]
+        rows = list(csv.DictReader(outputs[1].open(encoding="utf-8")))
+        assert len(rows) == 6
+        assert float(rows[0]["velocity_m_per_s"]) == result["trajectories"][0]["laws"]["PI-GNN"]["velocity_m_per_s"]
+        assert "| 90.00° | 500 | 300 | 1240 | – |" in outputs[2].read_text(encoding="utf-8")
+        assert "Velocities: (a) dipoles → dipoles" in outputs[0].read_text(encoding="utf-8")
+
+    def test_another_ending_is_refused_before_anything_is_computed(self, files: tuple[str, list[str]]) -> None:
+        model, named = files
+        done = CliRunner().invoke(app, ["mobility", "validate", model, *named, "-o", "v.pdf"])
+        assert isinstance(done.exception, ConfigurationError)
+        assert "the output v.pdf" in str(done.exception)

@@ -27,6 +27,7 @@ from glideflow.cli.mobility_dynamics import (
 from glideflow.cli.mobility_glide import glide, law
 from glideflow.cli.mobility_network import evaluate, train
 from glideflow.cli.mobility_replay import replay
+from glideflow.cli.mobility_validate import validate
 from glideflow.cli.mobility_workflow import query, report, scenarios
 from glideflow.cli.options import (
     RUN_PANEL,
@@ -130,6 +131,7 @@ app.command()(run)
 app.command()(velocity)
 app.command()(train)
 app.command()(evaluate)
+app.command()(validate)
 app.command()(law)
 app.command()(glide)
 app.command()(scenarios)

@@ -29,7 +29,7 @@ from glideflow.mobility.line_forces import LineConditions
 from glideflow.mobility.trajectory import LineFrame, Trajectory
 from glideflow.mobility.velocities import displacements_angstrom
 
-INTERVAL_PS: Final = 0.5
+INTERVAL_PS: Final = 1.0
 _PER_PS: Final = 10_000
 """Frames are told apart by their times in steps of 0.1 fs."""
 
