@@ -25,12 +25,14 @@ from typing import Any
 from glideflow.atomic import write_text
 from glideflow.mobility.dataset import SHIPPED, SHIPPED_FILE, shipped_dataset
 from glideflow.mobility.shipped import SHIPPED_MODEL
+from glideflow.mobility.trajectory import Trajectory
 from glideflow.reporting.mobility import VelocityRow, in_order, velocity_row
 from glideflow.reporting.transfer_sections import markdown_table
 
 GLIDEFLOW = str(Path(sys.executable).with_name("glideflow"))
 DATA = Path(__file__).resolve().parents[1] / "src" / "glideflow" / "data"
 SEED = 0
+_SPACING = "node_spacing_angstrom"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,8 @@ def with_sections(page: str, sections: dict[str, Iterator[str]]) -> str:
     return page
 
 
-def data_lines(rows: Sequence[VelocityRow]) -> Iterator[str]:
-    """What the data set holds."""
+def data_lines(rows: Sequence[VelocityRow], trajectories: Sequence[Trajectory]) -> Iterator[str]:
+    """What the data set holds, and how it was simulated."""
     dipoles, loops = ([row for row in rows if row.kind == kind] for kind in ("dipole", "loop"))
     early = Counter(row.status for row in rows if row.status != "completed")
     size = (DATA / SHIPPED_FILE).stat().st_size
@@ -81,12 +83,29 @@ def data_lines(rows: Sequence[VelocityRow]) -> Iterator[str]:
     yield f"- resolved shear stress {_values(rows, 'stress_mpa', 'g', ' MPa')}"
     yield f"- temperature {_values(rows, 'temperature_k', 'g', ' K')}"
     yield f"- cells of {min(row.atoms for row in rows):,} to {max(row.atoms for row in rows):,} atoms"
+    told = {name: _settings(trajectories, name) for name in ("duration_ps", "equilibration_ps", "startup_ps")}
+    yield (
+        f"- {told['duration_ps']} ps at constant stress and temperature after {told['equilibration_ps']} ps of "
+        f"equilibration, of which the first {told['startup_ps']} ps count for no velocity; "
+        f"timestep {_settings(trajectories, 'timestep_ps', 1000)} fs"
+    )
+    interval, spacing = _settings(trajectories, "extraction_interval_ps"), _settings(trajectories, _SPACING, 0.1)
+    yield f"- a frame every {interval} ps, nodes {spacing} nm apart"
+    yield f"- made with {', '.join(sorted({_versions(each) for each in trajectories}))}"
     if early:
         yield "- ended before their time: " + ", ".join(f"{count} {status}" for status, count in sorted(early.items()))
 
 
 def _values(rows: Sequence[VelocityRow], name: str, form: str, unit: str) -> str:
     return ", ".join(f"{value:{form}}{unit}" for value in sorted({float(getattr(row, name)) for row in rows}))
+
+
+def _settings(trajectories: Sequence[Trajectory], name: str, factor: float = 1.0) -> str:
+    return " or ".join(f"{factor * value:g}" for value in sorted({float(each.settings[name]) for each in trajectories}))
+
+
+def _versions(trajectory: Trajectory) -> str:
+    return f"{trajectory.potential.id} in {trajectory.provenance.engine} {trajectory.provenance.engine_version}"
 
 
 def velocity_lines(rows: Sequence[VelocityRow]) -> Iterator[str]:
@@ -120,7 +139,7 @@ def error_lines(evaluation: dict[str, Any]) -> Iterator[str]:
     names = ["velocity_percent", "percent", "absolute_angstrom", "thermal_floor_angstrom"]
     rows = [[law["law"], *(_rounded(law["overall"][name]) for name in names)] for law in laws]
     overall = laws[0]["overall"]
-    yield f"{overall['trajectories']} trajectories that were set aside, {overall['steps']} steps of 1 ps:"
+    yield f"On {overall['trajectories']} trajectories that were set aside, {overall['steps']} steps of 1 ps:"
     yield ""
     yield from markdown_table(headings, rows).splitlines()
     yield ""
@@ -148,7 +167,7 @@ def training_lines(said: dict[str, Any], cost: Cost) -> Iterator[str]:
     parts = {name: len(numbers) for name, numbers in said["split"].items()}
     epochs = max(member["epochs"] for member in said["members"])
     yield (
-        f"{len(said['members'])} members, {parts['train']} trajectories to learn from, {parts['validation']} to tell "
+        f"{len(said['members'])} members; trajectories: {parts['train']} to learn from, {parts['validation']} to tell "
         f"when to stop, {parts['test']} for the test; {epochs} epochs at most; {cost.cpu_s:.0f} s of processor time, "
         f"{cost.peak_mib:.0f} MiB."
     )
@@ -170,8 +189,10 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     measured = {} if options.tables or options.check else {"training": training_lines(*trained(options.work))}
-    rows = [velocity_row(entry.name, entry.trajectory) for entry in shipped_dataset().entries]
-    sections = {"data": data_lines(rows), "velocities": velocity_lines(rows), "errors": error_lines(evaluated())}
+    trajectories = shipped_dataset().trajectories()
+    rows = [velocity_row(name, each) for name, each in trajectories.items()]
+    data = data_lines(rows, list(trajectories.values()))
+    sections = {"data": data, "velocities": velocity_lines(rows), "errors": error_lines(evaluated())}
     before = options.page.read_text(encoding="utf-8")
     after = with_sections(before, sections | measured)
     if not options.check:

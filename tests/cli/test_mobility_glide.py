@@ -86,3 +86,15 @@ def test_a_law_that_is_sure_of_itself_has_no_samples(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["mobility", "glide", "--drag", "200", "85", "--samples", "2", *BRIEF])
     assert isinstance(done.exception, PropertyError)
     assert "does not say how sure it is" in str(done.exception)
+
+
+def test_without_a_law_the_shipped_ensemble_moves_the_lines_and_says_where_its_data_end() -> None:
+    pytest.importorskip("torch", reason="needs PyTorch")
+    conditions = ["--angle", "90", "--stress", "5000", "--duration", "0.1", "--interval", "0.1"]
+    done = CliRunner().invoke(app, ["mobility", "glide", *conditions, "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["held_out"]["velocity_percent"] > 0
+    assert "a stress of 5000 MPa" in [text.partition(":")[0] for text in found["outside_data"]]
+    assert "outside of its data: a stress of 5000 MPa" in done.stderr
+    assert "it has not seen" in done.stderr

@@ -199,10 +199,12 @@ class TestShipped:
     def test_moves_as_such_lines_do(self, shipped: TrajectoryDataset) -> None:
         """Lines follow the stress, no faster than shear waves (3.2 km/s)."""
         for entry in shipped.entries:
-            if entry.trajectory.cell.kind == "dipole" and len(entry.trajectory.times_ps) > 100:
-                velocity = glide_velocity(entry.trajectory)
-                assert -velocity.error_m_per_s < velocity.velocity_m_per_s < 3200, entry.name
-                assert math.isfinite(velocity.error_m_per_s)
+            if entry.trajectory.cell.kind == "dipole" and len(entry.trajectory.times_ps) > 50:
+                found = glide_velocity(entry.trajectory)
+                noise = np.fmax(found.error_m_per_s, found.thermal_floor_m_per_s)  # NaN for lines that do not move
+                along = np.sign(entry.trajectory.scenario.stress_mpa) * found.velocity_m_per_s
+                assert -3 * noise < along < 3200, entry.name
+                assert math.isfinite(found.error_m_per_s)
 
     def test_an_exported_trajectory_is_the_same(self, shipped: TrajectoryDataset, tmp_path: Path) -> None:
         write_trajectory(tmp_path / "one.h5", shipped.entries[0].trajectory)

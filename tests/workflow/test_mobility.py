@@ -75,6 +75,7 @@ def test_what_was_asked_for_is_simulated_and_learned_from(project: Project) -> N
         "mobility_training": 1,
         "mobility_query": 1,
         "mobility_report": 1,
+        "mobility_validation": 1,
     }
     pretend(project, names, first)
     assert pending(project, f"{GRID}, {LEARNING}") == {
@@ -82,7 +83,13 @@ def test_what_was_asked_for_is_simulated_and_learned_from(project: Project) -> N
         "mobility_training": 1,
         "mobility_query": 1,
         "mobility_report": 1,
+        "mobility_validation": 1,
     }
     commands = project.snakemake("-n", "-p", "--configfile", "run.yaml", *OPTIONS, "--", "mobility").stdout
     assert " --start=results/test/mobility/iterations/0/model.safetensors " in commands
     assert " --kind=dipole --angle=90.0 --stress=750.0 --temperature=300.0 --seed=0 " in commands
+
+
+def test_a_run_of_the_library_brings_the_page_on_shipped_trajectories_where_it_is_asked_for(project: Project) -> None:
+    assert "mobility_shipped" not in project.pending()
+    assert project.pending("--config", "mobility={shipped_page: true}")["mobility_shipped"] == 1
