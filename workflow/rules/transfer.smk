@@ -25,6 +25,8 @@ TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
 )
 # The command reads a configured file from the configuration by itself.
 LIBRARY_OPTION = "--library {input.library:q} " if TRANSFER_SETTINGS.library == "run" else ""
+# A validation of other models than the one that predicts has no scores for its card.
+SCORES_OPTION = "--validation {input.validation:q} " if "best" in TRANSFER_SETTINGS.validation.models else ""
 
 
 rule transfer_dataset:
@@ -136,8 +138,8 @@ rule transfer_model:
         config=configuration_in_force,
         folder=lambda wildcards, output: Path(output.model).parent.parent,
     shell:
-        "glideflow transfer fit --dataset {input.dataset:q} --validation {input.validation:q} --config {params.config:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        "glideflow transfer fit --dataset {input.dataset:q} " + SCORES_OPTION + "--config {params.config:q} "
+        "--output {params.folder:q} > {log:q} 2>&1"
 
 
 rule transfer_strengths:
