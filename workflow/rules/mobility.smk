@@ -187,6 +187,48 @@ rule mobility_report:
         " --output {output.values:q} --output {output.page:q} > {log:q} 2>&1"
 
 
+rule mobility_validation:
+    """What the last ensemble makes of trajectories that it has not seen: errors, velocities, roll-outs, straight lines."""
+    input:
+        model=last_model("model.safetensors"),
+        card=last_model("model.json"),
+        trajectories=every_trajectory,
+    output:
+        table=report(
+            f"{MOBILITY}/validation.md",
+            caption="../report/mobility_validation.rst",
+            category="Dislocation mobility",
+            labels={"content": "validation"},
+        ),
+        values=f"{MOBILITY}/validation.csv",
+        page=report(
+            f"{MOBILITY}/validation.html",
+            caption="../report/mobility_validation.rst",
+            category="Dislocation mobility",
+            labels={"content": "validation, figures"},
+        ),
+    log:
+        f"{RESULTS}/logs/mobility_validation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/mobility_validation.tsv"
+    conda:
+        "../../envs/mobility.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        code=code_digest("glideflow.reporting.mobility_validation", "glideflow.mobility.glide_terms"),
+        settings=[
+            MOBILITY_SETTINGS.network.training.stride_ps,
+            MOBILITY_SETTINGS.cells.size_nm,
+            DYNAMICS.node_spacing_angstrom,
+        ],
+        config=configuration_in_force,
+    shell:
+        "glideflow mobility validate {input.model:q} {input.trajectories:q} --config {params.config:q}"
+        " --output {output.table:q} --output {output.values:q} --output {output.page:q} > {log:q} 2>&1"
+
+
 rule mobility_shipped:
     """The trajectories that come with the package: velocities, and what the ensemble trained on them errs by.
 
@@ -229,3 +271,4 @@ rule mobility:
     """The whole branch."""
     input:
         rules.mobility_report.output,
+        rules.mobility_validation.output if VALIDATED else [],

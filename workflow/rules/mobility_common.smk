@@ -77,5 +77,12 @@ def shipped_mobility_page():
     return [f"{SHIPPED_MOBILITY}/mobility.html"] if MOBILITY_SETTINGS.shipped_page else []
 
 
+def last_model(file):
+    """Function of the wildcards: a file of the last training."""
+    return lambda wildcards: f"{MOBILITY}/iterations/{last_iteration()}/{file}"
+
+
 FIRST_SCENARIOS = initial_scenarios(MOBILITY_SETTINGS)
 DYNAMICS = MOBILITY_SETTINGS.dynamics
+VALIDATED = MOBILITY_SETTINGS.learning.iterations > 0 and MOBILITY_SETTINGS.network.training.test_fraction > 0
+"""Whether there is an ensemble, and trajectories that it has not seen."""
