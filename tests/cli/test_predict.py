@@ -135,3 +135,5 @@ def test_nothing_to_predict_and_unknown_examples_are_said(command: Command) -> N
     assert "--example fcc" in error.next_step
     assert "no example for 'diamond'" in str(command("--example", "diamond").exception)
     assert "cannot read" in str(command("missing.yaml").exception)
+    Path("copper.yaml").write_text(command("--example", "fcc").stdout, encoding="utf-8")
+    assert "nowhere holds no model of fcc crystals" in str(command("copper.yaml", "--model", "nowhere").exception)

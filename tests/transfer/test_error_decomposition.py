@@ -22,7 +22,7 @@ from glideflow.reporting.figures.transfer_errors import decomposition, error_map
 from glideflow.reporting.transfer import validation_page
 from glideflow.reporting.transfer_errors import error_csv, error_markdown, error_section, route_rows, term_rows
 from glideflow.storage import read_record, write_record
-from glideflow.transfer.assembly import stress_of
+from glideflow.transfer.assembly import library_digest, stress_of
 from glideflow.transfer.error_decomposition import ErrorTable, ErrorTerm, RouteError, error_table, shares
 from glideflow.transfer.strengths import MetalStrengths, StrengthTable, TransferredStrength
 from glideflow.transfer.validation import PERMUTED, HeldOutRun, ValidationRecord, Validations
@@ -289,8 +289,10 @@ def test_the_page_says_what_is_compared(table: ErrorTable) -> None:
 def test_the_command_reads_what_others_wrote(
     tmp_path: Path, library: Library, strengths: StrengthTable, held_out: ValidationRecord
 ) -> None:
-    found = Validations(dataset="bcc", protocol="reference", library_name="strength-library", records=(held_out,))
-    for name, value in (("library", library), ("strengths", strengths), ("validation", found)):
+    write_record(tmp_path / "library.h5", library)
+    own = replace(held_out, library_sha256=library_digest(tmp_path / "library.h5"))
+    found = Validations(dataset="bcc", protocol="reference", library_name="strength-library", records=(own,))
+    for name, value in (("strengths", strengths), ("validation", found)):
         write_record(tmp_path / f"{name}.h5", value)
     arguments = [f"--{name}={tmp_path / name}.h5" for name in ("library", "strengths", "validation")]
     outputs = [f"--output={tmp_path / name}" for name in ("errors.h5", "errors.csv", "errors.md")]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,6 +136,10 @@ def test_an_ensemble_is_tuned_to_the_shots_that_are_named(command: Command, data
     refused = command("tune", *arguments, "--shot", "none")
     assert isinstance(refused.exception, ConfigurationError)
     assert "no potential 'none'" in str(refused.exception)
+    write_dataset(Path("better.h5"), replace(better, structures=("bcc",) * len(better)))
+    refused = command("tune", *arguments)
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "shots of bcc, protocol reference, for an ensemble of fcc, protocol reference" in str(refused.exception)
 
 
 def test_a_terminated_training_goes_on_to_the_same_result(

@@ -111,12 +111,18 @@ def _described(files: Sequence[Path], model: Path | None) -> list[tuple[Strength
 
 
 def _model(folder: Path | None, structure: str) -> StrengthModel:
-    from glideflow.transfer.strength_models import read_strength_model, shipped_strength_model
+    from glideflow.transfer.strength_models import CONTEXT_FILE, read_strength_model, shipped_strength_model
 
     if folder is None:
         return shipped_strength_model(structure)
-    own = folder / structure
-    found = read_strength_model(own if own.is_dir() else folder)
+    own = folder / structure if (folder / structure).is_dir() else folder
+    if not (own / CONTEXT_FILE).is_file():
+        raise ConfigurationError(
+            f"{folder} holds no model of {structure} crystals",
+            expected="the folder that `glideflow transfer fit` wrote",
+            next_step="correct --model, or name none for the shipped models",
+        )
+    found = read_strength_model(own)
     if found.prior.structure != structure:
         raise ConfigurationError(
             f"{folder} holds a model of {found.prior.structure} crystals",

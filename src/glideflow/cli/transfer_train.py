@@ -11,7 +11,7 @@ import typer
 
 from glideflow.cli.library import LibraryOption
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
-from glideflow.cli.transfer_options import DatasetOption, named_samples, print_rows
+from glideflow.cli.transfer_options import DatasetOption, named_samples, print_rows, refuse_unwritable_outputs
 from glideflow.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def train(
 
     refuse_without_torch()
     settings = settings_from(config, overrides).transfer
-    _refuse_other_ending(output)
+    _refuse_bad_output(output)
     found = named_samples(group, dataset, settings, library)
     recipe = _recipe(settings)
     numbers = tuple(dict.fromkeys(member or range(recipe.members)))
@@ -106,7 +106,7 @@ def combine(
     from glideflow.transfer.ensemble_files import read_ensemble, write_ensemble
 
     refuse_without_torch()
-    _refuse_other_ending(output)
+    _refuse_bad_output(output)
     read = [read_ensemble(file) for file in files]
     cards = [card for _, card in read]
     other = next((k for k, card in enumerate(cards) if card.data_sha256 != cards[0].data_sha256), None)
@@ -147,7 +147,7 @@ def calibrate(
     from glideflow.transfer.validation import Validations
 
     refuse_without_torch()
-    _refuse_other_ending(output or ensemble)
+    _refuse_bad_output(output or ensemble)
     records = read_record(validation, Validations).records
     found, card = calibrated_on(*read_ensemble(ensemble), records, method="scaled" if scaled else "conformal")
     write_ensemble(output or ensemble, found, card)
@@ -179,11 +179,12 @@ def tune(
     from glideflow.transfer.ensemble_files import read_ensemble, tuned_card, write_ensemble
 
     refuse_without_torch()
-    _refuse_other_ending(output)
+    _refuse_bad_output(output)
     settings = settings_from(config, overrides).transfer.networks.fine_tuning
     found, card = read_ensemble(ensemble)
     better = read_dataset(dataset)
     chosen = _numbers_of(better.potential_ids, shots)
+    _refuse_other_kind(card, better, chosen)
     with progress_display() as progress:
         tuned = found.tuned(better, chosen, settings, floor_mpa=card.floor_mpa, progress=progress)
     write_ensemble(output, tuned, tuned_card(card, tuned, better, chosen, settings))
@@ -221,10 +222,24 @@ def _print_calibration(ensemble: NetworkEnsemble, card: ModelCard, *, as_json: b
     print_rows(("interval", "widths to each side"), [[f"{level:.0%}", f"{factor:.3g}"] for level, factor in pairs])
 
 
-def _refuse_other_ending(output: Path) -> None:
+def _refuse_bad_output(output: Path) -> None:
+    """Find out before computing that an ensemble could not be written."""
     if output.suffix != ".safetensors":
         raise ConfigurationError(
             f"--output {output}", expected="a name that ends in .safetensors", next_step="correct --output"
+        )
+    refuse_unwritable_outputs([output])
+
+
+def _refuse_other_kind(card: ModelCard, better: TransferDataset, shots: IntArray) -> None:
+    """Samples of another structure or protocol are no better values of what the ensemble learned."""
+    structures = sorted(set(better.select(shots).structures))
+    if not set(structures) <= set(card.structures) or better.protocol != card.protocol:
+        raise ConfigurationError(
+            f"shots of {', '.join(structures)}, protocol {better.protocol}, for an ensemble of "
+            f"{', '.join(card.structures)}, protocol {card.protocol}",
+            expected="the same structures and protocol",
+            next_step="name another --dataset, or only some of its potentials with --shot",
         )
 
 
