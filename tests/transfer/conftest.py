@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from glideflow.config.slip_systems import FCC_111
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.transfer.assembly import MODELS, elastic_features_gpa, group_dataset
-from glideflow.transfer.dataset import EMPIRICAL, TransferDataset
+from glideflow.transfer.dataset import EMPIRICAL, TransferDataset, read_dataset, write_dataset
 from glideflow.transfer.periodic import grid_fractions
 
 NEED_TORCH = [
@@ -31,9 +32,13 @@ collect_ignore = [] if importlib.util.find_spec("torch") or os.environ.get("CI")
 
 
 @pytest.fixture(scope="session")
-def shipped() -> TransferDataset:
-    """Every sample of the library that ships with the package."""
-    return group_dataset("joint", TransferDataSettings())
+def shipped(filled_once: Callable[[str, Callable[[Path], object]], Path]) -> TransferDataset:
+    """Every sample of the library that ships with the package, as it comes back from a file."""
+    return read_dataset(filled_once("samples", _write_samples) / "joint.h5")
+
+
+def _write_samples(folder: Path) -> None:
+    write_dataset(folder / "joint.h5", group_dataset("joint", TransferDataSettings()))
 
 
 @pytest.fixture(scope="session")
