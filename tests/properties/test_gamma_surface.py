@@ -85,14 +85,19 @@ def test_the_whole_surface_takes_less_than_a_minute(surface: Surface) -> None:
     assert time.process_time() - started < 60
 
 
-@pytest.mark.parametrize(("element", "cut"), [("Cu", "wide"), ("Fe", "wide"), ("Zr", "wide"), ("Zr", "narrow")])
+@pytest.mark.parametrize(
+    ("element", "cut", "steps", "points"),
+    [("Cu", "wide", 30, 166), ("Fe", "wide", 12, 23), ("Zr", "wide", 12, 49), ("Zr", "narrow", 12, 49)],
+)
 def test_symmetry_changes_no_point_of_the_grid(
-    surface: Surface, relaxed: Relaxed, primary_system: Primary, element: str, cut: str
+    surface: Surface, relaxed: Relaxed, primary_system: Primary, element: str, cut: str, steps: int, points: int
 ) -> None:
-    reduced = surface(element, cut=cut, force_tolerance_ev_per_angstrom=1e-6)
-    full = surface(element, cut=cut, force_tolerance_ev_per_angstrom=1e-6, use_symmetry=False)
-    assert full.unique_points == 900
-    assert reduced.unique_points == {"Cu": 166, "Fe": 131, "Zr": 256}[element]
+    """Numbers of points by the lemma of Burnside: (n² + 6 + 3 n)/6 for Cu, (n/2 + 1)² for Zr, with n steps a period."""
+    settings = {"cut": cut, "grid": (steps + 1, steps + 1), "force_tolerance_ev_per_angstrom": 1e-6}
+    reduced = surface(element, **settings)
+    full = surface(element, **settings, use_symmetry=False)
+    assert full.unique_points == steps**2
+    assert reduced.unique_points == points
     area = fault_geometry(relaxed(element), primary_system(element), GammaSurfaceSettings()).cell.area_angstrom2
     difference_ev = np.abs(full.gamma_mj_m2 - reduced.gamma_mj_m2).max() * area / EV_PER_A2_TO_MJ_PER_M2
     assert difference_ev < 1e-6
