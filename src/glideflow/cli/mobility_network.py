@@ -174,10 +174,11 @@ def _split_and_start(
     """
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.samples import continued_split, split_by_trajectory
+    from glideflow.mobility.shipped import model_path
 
     if start is None:
         return split_by_trajectory(data.sources, settings.training, seed), None
-    ensemble, card = read_ensemble(start)
+    ensemble, card = read_ensemble(model_path(start))
     found, wanted = (ensemble.layers, len(ensemble.members)), (settings.layers, settings.training.members)
     if found != wanted:
         raise ConfigurationError(
