@@ -47,7 +47,7 @@ def validate(
     ] = False,
     roll_outs: Annotated[
         int, typer.Option(min=0, help="Trajectories of each kind of lines that are rolled out, evenly chosen; 0: none.")
-    ] = 12,
+    ] = 8,
     interval: Annotated[
         float, typer.Option(min=1e-4, help="Time in ps between comparisons of a roll-out with its simulation.")
     ] = 1.0,

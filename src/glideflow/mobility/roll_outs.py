@@ -30,6 +30,8 @@ from glideflow.mobility.trajectory import LineFrame, Trajectory
 from glideflow.mobility.velocities import displacements_angstrom
 
 INTERVAL_PS: Final = 1.0
+TOLERANCE_ANGSTROM: Final = 0.2
+"""Largest error of a node in one step of the integration: small beside what heat does to lines meanwhile."""
 _PER_PS: Final = 10_000
 """Frames are told apart by their times in steps of 0.1 fs."""
 
@@ -229,6 +231,7 @@ def _glided(
     settings = LineDynamicsSettings(
         duration_ps=intervals * interval_ps,
         interval_ps=interval_ps,
+        tolerance_angstrom=TOLERANCE_ANGSTROM,
         node_spacing_angstrom=float(trajectory.settings.get("node_spacing_angstrom", 15.0)),
     )
     try:

@@ -38,7 +38,7 @@ from glideflow.mobility.velocities import ANGSTROM_PER_PS_TO_M_PER_S, glide_velo
 from glideflow.progress import Progress, silent
 
 NETWORK: Final = "PI-GNN"
-ROLL_OUTS: Final = 12
+ROLL_OUTS: Final = 8
 """Trajectories of an experiment that are rolled out, unless more are asked for."""
 
 
