@@ -107,6 +107,7 @@ def evaluate(
     from glideflow.cli.display import progress_display
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.dataset import trajectories_from
+    from glideflow.mobility.experiments import counted
     from glideflow.mobility.shipped import model_path
     from glideflow.packages import refuse_without_torch
 
@@ -122,9 +123,9 @@ def evaluate(
     with progress_display() as progress:
         data = _steps(trajectories_from(trajectories), settings, progress)
     parts = [card.part_of(source.simulation) for source in data.sources]
-    counted = _counted(parts, data, seen=seen)
-    evaluations = _evaluations(ensemble, card.fitted_laws(), data, counted)
-    _print(_evaluation_json(data, parts, counted, evaluations), evaluations, as_json=as_json)
+    numbers = counted(parts, seen=seen)
+    evaluations = _evaluations(ensemble, card.fitted_laws(), data, numbers)
+    _print(_evaluation_json(data, parts, numbers, evaluations), evaluations, as_json=as_json)
 
 
 def _steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings, progress: Progress) -> StepData:
@@ -240,22 +241,6 @@ def _remove_checkpoints(folder: Path, settings: MobilityNetworkSettings) -> None
         file.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _counted(parts: Sequence[Part], data: StepData, *, seen: bool) -> list[int]:
-    """Trajectories whose errors count.
-
-    Raises:
-        ConfigurationError: none is left.
-    """
-    counted = [number for number, part in enumerate(parts) if seen or part in ("test", "new")]
-    if not counted:
-        raise ConfigurationError(
-            f"all {len(data.sources)} trajectories are of simulations that the model was trained on or stopped by",
-            expected="trajectories that it has not seen",
-            next_step="simulate others, or give --seen to look at the errors of the training itself",
-        )
-    return counted
 
 
 def _training_json(
