@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from glideflow.cli.app import app
 from glideflow.errors import ConfigurationError, StorageError
 from glideflow.strength_library import SHIPPED
+from glideflow.transfer import prediction
 from glideflow.transfer.strength_models import CONTEXT_FILE, MODEL_FILE, read_strength_model, shipped_strength_model
 
 Command = Callable[..., Result]
@@ -62,6 +63,14 @@ def test_every_example_is_a_description_that_works(command: Command, tmp_path: P
     assert all(1 < each["median_factor"] < 10 and each["coverage_90"] > 0.5 for each in found["held_out"])
 
 
+@pytest.fixture
+def few_variations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer examples of what γ may be, and fewer places where it is varied: each costs solved cores."""
+    monkeypatch.setattr(prediction, "EXAMPLES", 4)
+    monkeypatch.setattr(prediction, "_SENSITIVITY_POINTS", 4)
+
+
+@pytest.mark.usefixtures("few_variations")
 def test_little_of_gamma_is_enough_and_says_so(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "copper.yaml"
     file.write_text(command("--example", "fcc").stdout, encoding="utf-8")
@@ -73,7 +82,8 @@ def test_little_of_gamma_is_enough_and_says_so(command: Command, tmp_path: Path)
     assert "Overton and Gaffney" in result.stdout
 
 
-@pytest.mark.slow  # cores for some sixty variations of γ and of the elastic constants
+@pytest.mark.slow  # cores for some thirty variations of γ and of the elastic constants
+@pytest.mark.usefixtures("few_variations")
 def test_everything_that_can_be_asked_for(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "magnesium.yaml"
     file.write_text(command("--example", "hcp").stdout, encoding="utf-8")

@@ -35,8 +35,6 @@ SHOWN_LEVELS = (0.68, 0.9)
 """Levels of the intervals that tables and pages show."""
 EXAMPLES = 12
 """Surfaces that stand for what is not known of γ in a prediction."""
-KNOWN = 3e-3
-"""Deviation of γ over its maximum up to which γ counts as known: below what interpolation and models err by."""
 _CANDIDATES = 12
 _SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
@@ -262,15 +260,16 @@ def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Sug
 
 
 @single_thread()
-def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int = _SENSITIVITY_POINTS) -> Sensitivity:
+def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int | None = None) -> Sensitivity:
     """How the prediction follows elastic constants and γ, around the example that is changed least.
 
     Args:
         model: the model of its structure.
         crystal: the crystal.
-        points: points along each period; every one that no symmetry relates to another costs two predictions.
+        points: points along each period, eight if not given; every one that no symmetry relates to another costs two
+            predictions.
     """
-    return _Prober(model, crystal).sensitivity(points)
+    return _Prober(model, crystal).sensitivity(points or _SENSITIVITY_POINTS)
 
 
 class _Prober:
@@ -289,10 +288,10 @@ class _Prober:
     @cached_property
     def _surfaces(self) -> tuple[GammaEstimate, ...]:
         """What γ may be: one surface if it is known, else examples."""
-        gamma, grid = self._crystal.gamma, grid_positions(_GRID)
-        if gamma.deviation_mj_m2(grid).max() <= KNOWN * gamma.gamma_mj_m2(grid).max():
+        gamma = self._crystal.gamma
+        if gamma.rest is not None:
             return (gamma.known(),)
-        examples = [gamma.known(each) for each in gamma.examples[:EXAMPLES]]
+        examples = [gamma.example(number) for number in range(min(EXAMPLES, len(gamma.examples)))]
         return tuple(filter(self._has_barrier, examples)) or (gamma.known(),)
 
     def _has_barrier(self, gamma: GammaEstimate) -> bool:
