@@ -30,6 +30,7 @@ from glideflow.mobility.experiments import (
     impossible,
     refuse_mismatch,
 )
+from glideflow.mobility.graph import batched
 from glideflow.mobility.laws import EnsembleLaw, MobilityLaw
 from glideflow.mobility.roll_outs import INTERVAL_PS, GraphLaw, RollOut, roll_out
 from glideflow.mobility.samples import Step, StepData, simulation_sha256, step_data
@@ -181,7 +182,7 @@ def validate(
     refuse_mismatch(card, named)
     chosen = [named[number] for number in held_out(card, [each for _, each in named], seen=seen)]
     own = _settings_of(ensemble, settings)
-    known, left_out = _with_steps(sorted(chosen, key=_order), own, progress)
+    known, left_out = _with_steps(ensemble, sorted(chosen, key=_order), own, progress)
     tester = _Tester(ensemble, card, roll_outs, interval_ps, progress)
     kinds = [kind for kind in LINE_KINDS if any(each.trajectory.cell.kind == kind for each in known)]
     results = [tester.result(kind, [each for each in known if each.trajectory.cell.kind == kind]) for kind in kinds]
@@ -228,15 +229,29 @@ def _shares(ratios: FloatArray) -> tuple[float, float, float]:
     return within[0], within[1], float(np.sqrt((ratios**2).mean()))
 
 
-def mean_velocity_spread_m_per_s(ensemble: MobilityEnsemble, steps: Sequence[Step]) -> float:
-    """Standard deviation over the members of their mean velocities over some steps; NaN for one member.
+def step_velocities_angstrom_per_ps(ensemble: MobilityEnsemble, steps: Sequence[Step]) -> list[FloatArray]:
+    """Velocities of the better half of the members for some steps, which are shown to the networks at once.
 
     Args:
         ensemble: the networks.
         steps: the steps, one at least.
+
+    Returns:
+        for each step the (R, N) velocities of R members at its N nodes.
     """
-    means = np.mean([ensemble.predict(step.graph).members_angstrom_per_ps.mean(axis=1) for step in steps], axis=0)
-    return float(means.std()) * ANGSTROM_PER_PS_TO_M_PER_S if len(means) > 1 else float("nan")
+    found = ensemble.predict(batched([step.graph for step in steps])).members_angstrom_per_ps
+    ends = np.cumsum([step.graph.nodes for step in steps])[:-1]
+    return np.split(found, ends, axis=1)
+
+
+def mean_velocity_spread_m_per_s(velocities_angstrom_per_ps: Sequence[FloatArray]) -> float:
+    """Standard deviation over members of their mean velocities over some steps; NaN for one member.
+
+    Args:
+        velocities_angstrom_per_ps: for each step the (R, N) velocities of the members.
+    """
+    means = np.mean([each.mean(axis=1) for each in velocities_angstrom_per_ps], axis=0)
+    return float(means.std()) * ANGSTROM_PER_PS_TO_M_PER_S if len(means) > 1 else math.nan
 
 
 def _settings_of(ensemble: MobilityEnsemble, settings: MobilityNetworkSettings) -> MobilityNetworkSettings:
@@ -247,11 +262,12 @@ def _settings_of(ensemble: MobilityEnsemble, settings: MobilityNetworkSettings) 
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """A trajectory with its steps."""
+    """A trajectory with its steps, and the velocities of the members of the ensemble for each of them."""
 
     name: str
     trajectory: Trajectory
     data: StepData
+    velocities: Sequence[FloatArray]
 
 
 def _order(named: tuple[str, Trajectory]) -> tuple[float | int | str, ...]:
@@ -262,7 +278,10 @@ def _order(named: tuple[str, Trajectory]) -> tuple[float | int | str, ...]:
 
 
 def _with_steps(
-    named: Sequence[tuple[str, Trajectory]], settings: MobilityNetworkSettings, progress: Progress
+    ensemble: MobilityEnsemble,
+    named: Sequence[tuple[str, Trajectory]],
+    settings: MobilityNetworkSettings,
+    progress: Progress,
 ) -> tuple[list[_Known], dict[str, str]]:
     """Trajectories with steps, and why the others have none.
 
@@ -272,7 +291,8 @@ def _with_steps(
     known, left_out = [], {}
     for number, (name, trajectory) in enumerate(named):
         try:
-            known.append(_Known(name, trajectory, step_data([(name, trajectory)], settings)))
+            data = step_data([(name, trajectory)], settings)
+            known.append(_Known(name, trajectory, data, step_velocities_angstrom_per_ps(ensemble, data.steps)))
         except PropertyError as error:
             left_out[name] = f"{error.found} ({trajectory.status})"
         progress("features of trajectories", number + 1, len(named))
@@ -305,7 +325,7 @@ class _Tester:
     def result(self, kind: LineKind, known: Sequence[_Known]) -> ExperimentResult:
         """What comes of trajectories with one kind of lines."""
         data, numbers = _joined(known), range(len(known))
-        evaluations = tuple(evaluate(name, law, data, numbers) for name, law in self._formulas().items())
+        evaluations = tuple(self._evaluated(known, data))
         trajectories = tuple(
             self._held_out(known[number], {each.law: each.trajectories[number] for each in evaluations})
             for number in numbers
@@ -318,15 +338,22 @@ class _Tester:
             roll_outs=tuple(self._rolled_out(known, evaluations[0])),
         )
 
-    def _formulas(self) -> dict[str, Predict]:
-        """The network and the laws fitted to the same data, by name."""
-        fitted = {law.name: law.velocity_angstrom_per_ps for law in self.card.fitted_laws()}
-        return {NETWORK: self.ensemble.velocity_angstrom_per_ps, **fitted}
+    def _evaluated(self, known: Sequence[_Known], data: StepData) -> Iterator[Evaluation]:
+        """Errors of the network and of the laws fitted to the same data."""
+        members = [velocities for each in known for velocities in each.velocities]
+        means = {id(step.graph): own.mean(axis=0) for step, own in zip(data.steps, members, strict=True)}
+        laws: dict[str, Predict] = {NETWORK: lambda graph: means[id(graph)], **self._fitted()}
+        for done, (name, predict) in enumerate(laws.items()):
+            yield evaluate(name, predict, data, range(len(known)))
+            self.progress("errors of single steps", done + 1, len(laws))
+
+    def _fitted(self) -> dict[str, Predict]:
+        return {law.name: law.velocity_angstrom_per_ps for law in self.card.fitted_laws()}
 
     def _held_out(self, known: _Known, rows: Mapping[str, TrajectoryErrors]) -> HeldOutTrajectory:
         cell, scenario = known.trajectory.cell, known.trajectory.scenario
         velocity, error, floor = _simulated(known.trajectory, rows[NETWORK])
-        spreads = {NETWORK: mean_velocity_spread_m_per_s(self.ensemble, known.data.steps)}
+        spreads = {NETWORK: mean_velocity_spread_m_per_s(known.velocities)}
         return HeldOutTrajectory(
             name=known.name,
             part=self.card.part_of(simulation_sha256(known.trajectory)),
@@ -349,7 +376,7 @@ class _Tester:
         """Roll-outs of every law and some of the trajectories."""
         features = self.ensemble.features
         laws: list[MobilityLaw] = [EnsembleLaw(self.ensemble, NETWORK, self.card.burgers_angstrom)]
-        laws += [GraphLaw(name, predict, features) for name, predict in self._formulas().items() if name != NETWORK]
+        laws += [GraphLaw(name, predict, features) for name, predict in self._fitted().items()]
         chosen = evenly(len(known), self.roll_outs)
         for done, number in enumerate(chosen):
             each = known[number]
