@@ -49,10 +49,14 @@ WHEEL_POTENTIALS: dict[str, tuple[Structure, str, str, str]] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the processes of a parallel run begin with the files that hold most slow tests, so that they end together."""
+    """Let the processes of a parallel run begin with the files that hold most slow tests, so that they end together.
+
+    Of those without, the ones with most tests come first.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ:
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[item.path])
+        every = Counter(item.path for item in items)
+        items.sort(key=lambda item: (-slow[item.path], -every[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
