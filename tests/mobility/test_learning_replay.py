@@ -111,7 +111,7 @@ def test_cells_are_means_over_repetitions(trainings: tuple[ReplayedTraining, ...
 def test_the_page_shows_every_strategy(trainings: tuple[ReplayedTraining, ...]) -> None:
     page = replay_page(trainings)
     for text in ("active, lines before they move", "active, whole trajectories", "passive"):
-        assert f"<td>{text}</td>" in page
+        assert f">{text}</td>" in page
     assert page.count('role="img"') == 3
 
 

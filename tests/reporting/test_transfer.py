@@ -78,7 +78,7 @@ def test_the_page_holds_every_row_and_figure(validations: Validations) -> None:
     assert list(figures) == ["joint-calibration", "joint-factors", "joint-learning", "joint-parity"]
     assert all(f'<div id="{name}"' in page for name in figures)
     for row in summarise(validations.records):
-        assert f"<td>{row.median_factor:.2f}</td>" in page
+        assert f">{row.median_factor:.2f}</td>" in page
     assert page.count(PERMUTED) >= 3
     assert "Held out by good" in page  # the better of the two
     assert page == validation_page([validations], [LearningCurves(dataset="joint", curves=(CURVE,))])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHAPES_SHOWN: Final = 5
 UNITS: Final[Mapping[Variable, str]] = {"angle": "°", "stress": " MPa", "temperature": " K"}
 _AXES: Final[Mapping[str, str]] = {
-    "angle": "angle from the Burgers vector to the line",
+    "angle": "line angle, °",
     "stress": "resolved shear stress, MPa",
     "temperature": "temperature, K",
 }
@@ -308,7 +308,7 @@ def terms_figure(series: Sequence[TermSeries]) -> go.Figure:
     """
     along = series[0].along
     figure = _stacked(style.height_with_legend(780, len(series) + 1), [each[0] for each in _TERMS])
-    figure.update_xaxes(title_text=_AXES[along] + (", °" if along == "angle" else ""), row=len(_TERMS))
+    figure.update_xaxes(title_text=_AXES[along], row=len(_TERMS))
     if along == "angle":
         figure.update_xaxes(**_ANGLE_TICKS)
     for start, end in far_stretches(series, along):
