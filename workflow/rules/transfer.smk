@@ -7,6 +7,7 @@ from glideflow.code_digest import code_digest
 
 TRANSFER = f"{RESULTS}/transfer"
 TRANSFER_SETTINGS = SETTINGS.transfer
+SCORED = "best" in TRANSFER_SETTINGS.validation.models
 
 
 STRUCTURE_GROUPS = [name for name in TRANSFER_SETTINGS.groups if name != "joint"]
@@ -25,8 +26,6 @@ TRANSFER_LIBRARY = {"shipped": [], "run": f"{RESULTS}/{LIBRARY_FILE}"}.get(
 )
 # The command reads a configured file from the configuration by itself.
 LIBRARY_OPTION = "--library {input.library:q} " if TRANSFER_SETTINGS.library == "run" else ""
-# A validation of other models than the one that predicts has no scores for its card.
-SCORES_OPTION = "--validation {input.validation:q} " if "best" in TRANSFER_SETTINGS.validation.models else ""
 
 
 rule transfer_dataset:
@@ -137,9 +136,11 @@ rule transfer_model:
         settings=TRANSFER_SETTINGS.model_dump_json(include={"floor_mpa"}),
         config=configuration_in_force,
         folder=lambda wildcards, output: Path(output.model).parent.parent,
+        # A validation of other models than the one that predicts has no scores for its card.
+        scores=lambda wildcards, input: ["--validation", input.validation] if SCORED else [],
     shell:
-        "glideflow transfer fit --dataset {input.dataset:q} " + SCORES_OPTION + "--config {params.config:q} "
-        "--output {params.folder:q} > {log:q} 2>&1"
+        "glideflow transfer fit --dataset {input.dataset:q} {params.scores:q} --config {params.config:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
 
 
 rule transfer_strengths:
