@@ -84,7 +84,7 @@ class Project:
 
 def computes_nothing(arguments: Sequence[str]) -> bool:
     """Whether a run starts no jobs, so that little of it is anything but the import of Snakemake."""
-    return bool({"-n", "--touch"} & {*arguments})
+    return bool({"-n", "--touch", "--unlock", "--lint", "--rulegraph", "--list-rules", "--summary"} & {*arguments})
 
 
 def fresh_snakemake(
