@@ -21,7 +21,7 @@ from glideflow.transfer import prediction
 from glideflow.transfer.strength_models import CONTEXT_FILE, MODEL_FILE, read_strength_model, shipped_strength_model
 
 Command = Callable[..., Result]
-WHOLE_GRID = "gamma:\n  grid: {file: gamma.txt, repeats_edges: true}\n"
+WHOLE_GRID = "gamma:\n  grid: {file: gamma.txt, repeats_edges: true}\n  error_mj_m2: 0.05\n"
 
 
 @pytest.fixture

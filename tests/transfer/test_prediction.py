@@ -11,6 +11,7 @@ from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.config.strength_inputs import StrengthInputs
 from glideflow.crystals.lattices import IntArray
 from glideflow.errors import ConfigurationError
+from glideflow.potentials.record import Potential
 from glideflow.transfer.baselines import baseline
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.gamma_prior import gamma_prior
@@ -24,7 +25,8 @@ from glideflow.transfer.prediction import (
     suggest,
     training_domain,
 )
-from glideflow.transfer.user_inputs import UserCrystal, user_crystal
+from glideflow.transfer.strength_models import shipped_strength_model
+from glideflow.transfer.user_inputs import UserCrystal, computed_crystal, user_crystal
 
 TUNGSTEN: dict[str, Any] = {
     "name": "tungsten",
@@ -85,7 +87,7 @@ def test_a_described_potential_is_predicted_as_the_sample_itself(
 ) -> None:
     """The way through a description, waves and records ends at the same number as the data set of the library.
 
-    Of the smoothest surfaces: with kinks, γ is not what a finite number of waves makes of it.
+    Of the smoothest surfaces: of others the grid of the data set is interpolated to that of a record.
     """
     indices = np.argsort(samples.gamma_error_mj_m2)[:3]
     direct = ridge.model.predict(samples, indices)
@@ -97,6 +99,23 @@ def test_a_described_potential_is_predicted_as_the_sample_itself(
         assert found.neighbours[0].distance < 0.05
         assert found.input_spread_log10 < 0.1 * found.model_spread_log10
         assert not found.outside
+
+
+@pytest.mark.parametrize("structure", ["bcc", "fcc", "hcp"])
+def test_a_computed_potential_is_predicted_as_validated(shipped: TransferDataset, structure: str) -> None:
+    """Scores of held-out samples would not be those of predictions, if these saw another γ: a smooth fit of it moved
+    stresses of bcc by a factor of two."""
+    from glideflow import strength_library
+
+    strength = shipped_strength_model(structure)
+    own = np.flatnonzero(np.array(shipped.structures) == structure)
+    index = int(own[np.argmax(shipped.gamma_error_mj_m2[own])])  # the one with kinks
+    entry = next(each for each in strength_library.load().entries if each.potential.id == shipped.potential_ids[index])
+    potential = Potential(id=entry.potential.id, element=entry.potential.element, structure=structure, engine="lammps")
+    found = predict_crystal(strength, computed_crystal(potential, entry.stages, strength.prior))
+    expected = strength.model.predict(shipped, np.array([index]))
+    assert np.log10(found.peierls_mpa) == pytest.approx(expected.log10_mpa[0], abs=1e-6)
+    assert found.spread_log10 == pytest.approx(expected.spread_log10[0], rel=1e-6)
 
 
 def test_what_is_not_known_of_gamma_widens_the_interval(ridge: StrengthModel) -> None:
@@ -120,12 +139,11 @@ def test_suggested_points_are_the_ones_that_help(ridge: StrengthModel) -> None:
     before, found = predict_crystal(ridge, start), suggest(ridge, start, 3)
     assert len({each.fraction for each in found}) == 3
     left = [before.input_spread_log10, *(each.input_spread_log10 for each in found)]
-    assert left[1] < 0.7 * left[0]
-    assert left[3] < 0.5 * left[0]
+    assert left == sorted(left, reverse=True)
     points = [{"fraction": list(each.fraction), "gamma_mj_m2": each.gamma_mj_m2} for each in found]
     after = predict_crystal(ridge, crystal(ridge, gamma={"usf_mj_m2": 1770, "points": points}))
     assert after.input_spread_log10 < 1.5 * left[-1]
-    assert after.input_spread_log10 < before.input_spread_log10
+    assert after.input_spread_log10 < 0.7 * before.input_spread_log10
 
 
 def test_stresses_scale_with_moduli_and_gamma_together(samples: TransferDataset) -> None:
@@ -137,7 +155,7 @@ def test_stresses_scale_with_moduli_and_gamma_together(samples: TransferDataset)
     assert slopes["c44"] != pytest.approx(0, abs=1e-3)
     logs = []
     for factor in (0.97, 1.03):
-        grid = start.gamma.known(start.gamma.examples[0]).gamma_mj_m2(
+        grid = start.gamma.example(0).gamma_mj_m2(
             np.stack(np.meshgrid(*[grid_fractions(30)] * 2, indexing="ij"), -1).reshape(-1, 2)
         )
         values = {"grid": {"gamma_mj_m2": (factor * grid).reshape(30, 30).tolist()}, "error_mj_m2": 0.01}

@@ -9,6 +9,10 @@ Its mean is smoother than any γ surface, and draws from it are rougher; both mi
 as dislocations do. What the rest of γ may look like is therefore shown by the surfaces of the library themselves, each
 changed by as little as meets the given values (conditioning of samples by G. Matheron, see A. Journel and
 C. Huijbregts, Mining Geostatistics, 1978, chapter VII).
+
+The waves are not all of γ. What they leave of a surface, its rest, is a thousandth of the maximum and can decide the
+stress of a wide core, above all in bcc, where rows of atoms are b/3 apart. So surfaces of the library keep theirs, and
+a fine and precise grid that is given is kept as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from glideflow.storage import record
 from glideflow.threads import single_thread
 from glideflow.transfer.dataset import TransferDataset
 from glideflow.transfer.features import gamma_scaled
-from glideflow.transfer.periodic import grid_positions
+from glideflow.transfer.periodic import grid_fractions, grid_positions, values_at
 
 SHELLS = 60
 """Stars of plane waves beyond the constant. Half of the library's γ surfaces keep less than 0.5 % of their maximum as
@@ -47,6 +51,11 @@ _LARGEST_MOVE = 1e-4
 _MAX_ROUNDS = 50
 _FEW = 3
 _LARGEST_MISFIT = 0.05
+_AT_ONCE = 200
+_WHOLE_POINTS = 24
+"""Points along each period from which on a grid holds the waves that dislocations feel; the library has 30."""
+_WHOLE_ERROR = 3e-4
+"""Standard error over the maximum up to which a grid is taken as it is: its errors would act as high waves do."""
 
 
 @record
@@ -66,6 +75,7 @@ class GammaPrior:
         mean: (K,) means of the coefficients.
         covariance: (K, K) their covariance.
         coefficients: (n, K) those of the potentials.
+        rests: (n, k, l) what their surfaces have beside the waves, on a periodic grid.
         potential_ids: (n) the potentials, one of each family and metal.
         library_sha256: digest of the library that they came from.
         glideflow_version: version of this package.
@@ -80,6 +90,7 @@ class GammaPrior:
     mean: FloatArray
     covariance: FloatArray
     coefficients: FloatArray
+    rests: FloatArray
     potential_ids: tuple[str, ...]
     library_sha256: str = ""
     glideflow_version: str = ""
@@ -100,6 +111,7 @@ class GammaValues:
         path_fractions: (2,) end of the path from the perfect crystal on which the unstable fault lies.
         usf_mj_m2: maximum on this path, None if not known.
         usf_error_mj_m2: its standard error.
+        grid_mj_m2: (k, l) the periodic grid that is among the values, if one is.
     """
 
     fractions: FloatArray
@@ -108,6 +120,15 @@ class GammaValues:
     path_fractions: FloatArray
     usf_mj_m2: float | None = None
     usf_error_mj_m2: float = 1.0
+    grid_mj_m2: FloatArray | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the grid is fine and precise enough to be the surface itself."""
+        grid = self.grid_mj_m2
+        if grid is None or min(grid.shape) < _WHOLE_POINTS:
+            return False
+        return float(self.error_mj_m2.max()) <= _WHOLE_ERROR * float(np.abs(grid).max())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +140,12 @@ class GammaEstimate:
         unit_mj_m2: μ b, the unit of the coefficients.
         mean: (K,) means of the coefficients.
         covariance: (K, K) their covariance.
-        residual_mj_m2: what the estimate differs by at the given points, and at the unstable fault if that was given;
+        residual_mj_m2: what the waves differ by at the given points, and at the unstable fault if that was given;
             empty for a surface that counts as known.
         examples: (n, K) coefficients of the surfaces of the prior, changed so that they meet the given values; those
             that had to be changed least come first.
+        example_rests: (n, k, l) what these have beside the waves.
+        rest: (k, l) what this one has beside the waves, None if that is not known.
     """
 
     prior: GammaPrior
@@ -131,10 +154,15 @@ class GammaEstimate:
     covariance: FloatArray
     residual_mj_m2: FloatArray
     examples: FloatArray
+    example_rests: FloatArray
+    rest: FloatArray | None = None
 
     def gamma_mj_m2(self, fractions: FloatArray) -> FloatArray:
         """(P,) most likely γ at (P, 2) displacements in periods."""
-        return np.asarray(self.prior.design(fractions) @ self.mean * self.unit_mj_m2)
+        found = self.prior.design(fractions) @ self.mean
+        if self.rest is not None:
+            found = found + values_at(self.rest, np.asarray(fractions, dtype=float))
+        return np.asarray(found * self.unit_mj_m2)
 
     def deviation_mj_m2(self, fractions: FloatArray) -> FloatArray:
         """(P,) standard deviation of γ at (P, 2) displacements in periods."""
@@ -150,7 +178,13 @@ class GammaEstimate:
             covariance=np.zeros_like(self.covariance),
             residual_mj_m2=np.zeros(0),
             examples=np.zeros((0, len(self.mean))),
+            example_rests=np.zeros((0, *self.example_rests.shape[1:])),
+            rest=self.rest,
         )
+
+    def example(self, number: int) -> GammaEstimate:
+        """One of the examples, as if it were known."""
+        return replace(self.known(self.examples[number]), rest=self.example_rests[number])
 
     @cached_property
     def _root(self) -> FloatArray:
@@ -177,8 +211,9 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
     waves, symmetry, with_sine = _stars(settings)
     fractions = grid_positions(dataset.gamma_mj_m2.shape[1])
     design = _waves(fractions, waves, symmetry, with_sine)
-    images = gamma_scaled(dataset)[chosen].reshape(len(chosen), -1)
-    coefficients: FloatArray = np.linalg.lstsq(design, images.T, rcond=1e-10)[0].T.astype(np.float64)
+    images = gamma_scaled(dataset)[chosen]
+    flat = images.reshape(len(chosen), -1)
+    coefficients: FloatArray = np.linalg.lstsq(design, flat.T, rcond=1e-10)[0].T.astype(np.float64)
     covariance = np.cov(coefficients.T)
     return GammaPrior(
         structure=settings.structure,
@@ -189,6 +224,7 @@ def gamma_prior(dataset: TransferDataset, settings: SlipSystemSettings) -> Gamma
         with_sine=with_sine,
         mean=coefficients.mean(axis=0),
         coefficients=coefficients,
+        rests=(flat - coefficients @ design.T).reshape(images.shape),
         covariance=(1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance)),
         potential_ids=tuple(dataset.potential_ids[index] for index in chosen),
         library_sha256=dataset.library_sha256,
@@ -214,9 +250,20 @@ def estimate(prior: GammaPrior, values: GammaValues, unit_mj_m2: float) -> Gamma
     smallest = _ZERO * unit_mj_m2  # far smaller ones leave nothing of the prior in double precision
     errors = np.maximum(np.concatenate([[smallest], values.error_mj_m2]), smallest)
     values = replace(values, usf_error_mj_m2=max(values.usf_error_mj_m2, smallest))
+    if values.grid_mj_m2 is not None and values.is_whole:  # then nothing else tells more
+        no_rests = np.zeros((len(prior.rests), len(fractions)))
+        found = _conditioned(prior, fractions, known, errors, unit_mj_m2, no_rests)
+        return _with_rest(found, values.grid_mj_m2)
     if values.usf_mj_m2 is None:
-        return _conditioned(prior, fractions, known, errors, unit_mj_m2)
+        return _conditioned(prior, fractions, known, errors, unit_mj_m2, _rests_at(prior, fractions))
     return _with_maximum(prior, values, (fractions, known, errors), unit_mj_m2)
+
+
+def _with_rest(found: GammaEstimate, grid_mj_m2: FloatArray) -> GammaEstimate:
+    """The estimate with what a grid (k, l) has beside the waves."""
+    positions = np.stack(np.meshgrid(*map(grid_fractions, grid_mj_m2.shape), indexing="ij"), axis=-1)
+    waves = (found.prior.design(positions.reshape(-1, 2)) @ found.mean).reshape(grid_mj_m2.shape)
+    return replace(found, rest=grid_mj_m2 / found.unit_mj_m2 - waves)
 
 
 def fault_fractions(settings: SlipSystemSettings) -> tuple[FloatArray | None, FloatArray | None]:
@@ -241,10 +288,11 @@ def _with_maximum(
     path = prior.design(np.linspace(0, 1, _PATH_POINTS)[:, None] * values.path_fractions)
     assert values.usf_mj_m2 is not None
     known, errors = np.append(known, [values.usf_mj_m2]), np.append(errors, [values.usf_error_mj_m2])
-    place, rounds = _highest(path @ prior.mean), []
+    place, rounds, fixed = _highest(path @ prior.mean), [], _rests_at(prior, fractions)
     for _ in range(_MAX_ROUNDS):
-        top = place * values.path_fractions
-        found = _conditioned(prior, np.vstack([fractions, top]), known, errors, unit_mj_m2)
+        top = place * values.path_fractions[None]
+        rests = np.hstack([fixed, _rests_at(prior, top)])
+        found = _conditioned(prior, np.vstack([fractions, top]), known, errors, unit_mj_m2, rests)
         rounds.append((abs(float((path @ found.mean).max()) * unit_mj_m2 - known[-1]), found))
         moved = _highest(path @ found.mean)
         if abs(moved - place) < _LARGEST_MOVE:
@@ -275,21 +323,32 @@ def _highest(line: FloatArray) -> float:
     return (top + step) / (len(line) - 1)
 
 
+def _rests_at(prior: GammaPrior, fractions: FloatArray) -> FloatArray:
+    """(n, P) what the surfaces of the prior have beside the waves at (P, 2) displacements in periods."""
+    parts = [fractions[start : start + _AT_ONCE] for start in range(0, len(fractions), _AT_ONCE)]
+    return np.concatenate([np.zeros((len(prior.rests), 0)), *(values_at(prior.rests, part) for part in parts)], axis=1)
+
+
 def _conditioned(
-    prior: GammaPrior, fractions: FloatArray, known_mj_m2: FloatArray, error_mj_m2: FloatArray, unit_mj_m2: float
+    prior: GammaPrior,
+    fractions: FloatArray,
+    known_mj_m2: FloatArray,
+    error_mj_m2: FloatArray,
+    unit_mj_m2: float,
+    rests: FloatArray,
 ) -> GammaEstimate:
     """The normal posterior, by the information of the points in units of the prior: as large as the prior is."""
     design, root = prior.design(fractions), _square_root(prior.covariance)
     weighted = design @ root * (unit_mj_m2 / error_mj_m2)[:, None]
     values, vectors = np.linalg.eigh(np.eye(root.shape[1]) + weighted.T @ weighted)
 
-    def changes(coefficients: FloatArray) -> FloatArray:
+    def changes(coefficients: FloatArray, beside: FloatArray) -> FloatArray:
         """(n, K) least changes, in deviations of the prior, with which surfaces (n, K) meet the values."""
-        missing = (known_mj_m2 - coefficients @ design.T * unit_mj_m2) / error_mj_m2
+        missing = (known_mj_m2 - (coefficients @ design.T + beside) * unit_mj_m2) / error_mj_m2
         return np.asarray(missing @ weighted @ vectors / values @ vectors.T)
 
-    mean = prior.mean + root @ changes(prior.mean[None])[0]
-    spread, own = root @ (vectors / np.sqrt(values)), changes(prior.coefficients)
+    mean = prior.mean + root @ changes(prior.mean[None], np.zeros((1, len(fractions))))[0]
+    spread, own = root @ (vectors / np.sqrt(values)), changes(prior.coefficients, rests)
     nearest = np.argsort(np.linalg.norm(own, axis=1), kind="stable")
     return GammaEstimate(
         prior=prior,
@@ -298,6 +357,7 @@ def _conditioned(
         covariance=np.asarray(spread @ spread.T),
         residual_mj_m2=np.asarray(design @ mean * unit_mj_m2 - known_mj_m2)[1:],
         examples=np.asarray(prior.coefficients + own @ root.T)[nearest],
+        example_rests=prior.rests[nearest],
     )
 
 

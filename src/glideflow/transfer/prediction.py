@@ -388,6 +388,8 @@ class _Prober:
         unique, index = np.unique(rounded, axis=0, return_inverse=True)
         first = np.array([int(np.flatnonzero(index.ravel() == k)[0]) for k in range(len(unique))])
         start = self._surfaces[0]
+        if len(self._surfaces) > 1:  # a rest that is another potential's is noise for slopes
+            start = replace(start, rest=None)
         both = [start.known(start.mean + sign * changes[k]) for k in first for sign in (1, -1)]
         answers = self._ask([(gamma, self._crystal.elastic) for gamma in both]).log10_mpa.reshape(-1, 2)
         return changes, ((answers[:, 0] - answers[:, 1]) / 2)[index.ravel()]

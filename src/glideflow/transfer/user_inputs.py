@@ -40,7 +40,7 @@ RECORD_POINTS = 31
 _PATH_POINTS = 41
 _CUBIC = ("c11_gpa", "c12_gpa", "c44_gpa")
 _HEXAGONAL = (*_CUBIC, "c13_gpa", "c33_gpa")
-_COMPUTED_ERROR_MJ_M2 = 0.1
+_COMPUTED_ERROR_MJ_M2 = 0.02
 _LARGEST_AREA_ERROR = 0.02
 _LARGEST_ASYMMETRY = 0.02
 _MOST_VALUES = 20_000
@@ -138,6 +138,7 @@ def computed_crystal(potential: Potential, stages: Sequence[StageRecord], prior:
         gamma_mj_m2=periodic.ravel(),
         error_mj_m2=np.full(periodic.size, _COMPUTED_ERROR_MJ_M2),
         path_fractions=path_end_fractions(definition),
+        grid_mj_m2=periodic,
     )
     return UserCrystal(
         name=potential.id,
@@ -272,6 +273,7 @@ def gamma_values(
         path_fractions=path_end_fractions(definition),
         usf_mj_m2=gamma.usf_mj_m2,
         usf_error_mj_m2=gamma.error_mj_m2,
+        grid_mj_m2=None if gamma.grid is None else _periodic_grid(gamma.grid, folder),
     )
 
 
@@ -469,6 +471,12 @@ def _grid(gamma: GammaInput, folder: Path) -> Iterator[_Value]:
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             yield (i / rows, j / columns), float(value), gamma.error_mj_m2
+
+
+def _periodic_grid(grid: GammaGrid, folder: Path) -> FloatArray:
+    """The grid without the edges that it repeats."""
+    values = _grid_values(grid, folder)
+    return values[:-1, :-1] if grid.repeats_edges else values
 
 
 def _refuse_wrong_edges(values: FloatArray, grid: GammaGrid, error_mj_m2: float) -> None:
