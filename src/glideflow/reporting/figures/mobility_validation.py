@@ -38,6 +38,7 @@ _ERRORS: Final = (
     ("error, %", "percent", "percent_lowest", "percent_highest"),
     ("error, Å", "absolute_angstrom", "absolute_lowest_angstrom", "absolute_highest_angstrom"),
 )
+_PERCENT_TICKS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _ANGLE_TICKS: Final = {"tickvals": [0, 30, 60, 90, 120, 150, 180]}
 
 
@@ -52,7 +53,7 @@ def errors_figure(evaluations: Sequence[Evaluation], group: Group) -> go.Figure:
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_xaxes(type="category", categoryarray=[each.group for each in evaluations[0].groups[group]])
     # Those of screws, which hardly move, are hundreds of times those of the others.
-    figure.update_yaxes(type="log", dtick="D2", row=1)
+    figure.update_yaxes(type="log", **style.ticks(*_PERCENT_TICKS), row=1)
     figure.update_yaxes(rangemode="tozero", row=2)
     figure.update_xaxes(title_text=_AXES[group].partition(",")[0], row=2)
     for position, evaluation in enumerate(evaluations):
