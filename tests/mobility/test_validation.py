@@ -30,7 +30,13 @@ from glideflow.mobility.line_dynamics import (
 from glideflow.mobility.roll_outs import line_error_angstrom, roll_out
 from glideflow.mobility.samples import Split, simulation_sha256, step_data
 from glideflow.mobility.trajectory import LineFrame, Trajectory, write_trajectory
-from glideflow.reporting.figures.mobility_validation import at_times, errors_figure, far_stretches, terms_figure
+from glideflow.reporting.figures.mobility_validation import (
+    at_times,
+    errors_figure,
+    far_stretches,
+    terms_figure,
+    under_conditions,
+)
 from glideflow.reporting.mobility_validation import validation_csv, validation_page
 
 pytest.importorskip("torch")
@@ -387,6 +393,15 @@ class TestReport:
         assert far_stretches(own, "angle") == [(15.0, 75.0), (105.0, 165.0)]
         figure = terms_figure(own)
         assert [(shape.x0, shape.x1) for shape in figure.layout.shapes[:1]] == [(15.0, 75.0)]
+
+    def test_simulations_stand_beside_straight_lines_under_their_conditions(self, found: object, series: tuple) -> None:
+        own = [each for each in series if (each.along, each.by) == ("angle", "stress")]
+        assert [each.terms[0].conditions.stress_mpa for each in own] == [250.0, 500.0]
+        simulated = found.experiments[0].trajectories
+        assert [under_conditions(each, simulated) for each in own] == [[], list(simulated)]
+        drawn = [trace for trace in terms_figure(own, simulated).data if trace.name == "simulation"]
+        assert [(list(trace.x), trace.yaxis) for trace in drawn] == [([60.0, 90.0], "y3")]
+        assert drawn[0].y[1] == pytest.approx(1240.0, rel=0.01)
 
     def test_errors_are_drawn_where_they_are(self, found: object) -> None:
         evaluations = found.experiments[0].evaluations

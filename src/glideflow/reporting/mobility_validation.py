@@ -162,7 +162,8 @@ def validation_page(validation: Validation, series: Sequence[TermSeries] = ()) -
 
     sections = [section for result in validation.experiments for section in _result_sections(result)]
     if series:
-        sections.append(_terms_section(series))
+        simulated = [each for result in validation.experiments for each in result.trajectories]
+        sections.append(_terms_section(series, simulated))
     figures = {each.id: each.figure for section in sections for each in section.plots}
     count = sum(len(result.trajectories) for result in validation.experiments)
     return plots_page("mobility_validation.html", figures, validation=validation, sections=sections, trajectories=count)
@@ -426,15 +427,18 @@ def _growth_table(result: ExperimentResult) -> TextTable:
     return text_table("Growth of the error", headings, rows)
 
 
-def _terms_section(series: Sequence[TermSeries]) -> Section:
+def _terms_section(series: Sequence[TermSeries], simulated: Sequence[HeldOutTrajectory]) -> Section:
     from glideflow.reporting.figures.mobility_validation import terms_figure
 
     groups = list(dict.fromkeys((each.along, each.by) for each in series))
     plots, tables = [], []
     for along, by in groups:
         own = [each for each in series if (each.along, each.by) == (along, by)]
-        caption = f"Straight lines at {own[0].fixed}, against {along}, by {by}. Bands: spread of the ensemble."
-        plots.append(plot(f"terms-{along}-{by}", caption, terms_figure(own)))
+        caption = (
+            f"Straight lines at {own[0].fixed}, against {along}, by {by}. Bands: spread of the ensemble; open symbols: "
+            "held-out simulations."
+        )
+        plots.append(plot(f"terms-{along}-{by}", caption, terms_figure(own, simulated)))
         tables.append(
             text_table(f"Against {along}, by {by}", _TERM_HEADINGS, [row for each in own for row in _term_cells(each)])
         )

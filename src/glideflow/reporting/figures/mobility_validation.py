@@ -29,6 +29,8 @@ _AXES: Final[Mapping[str, str]] = {
     "temperature": "temperature, K",
 }
 _FIELDS: Final[Mapping[Variable, str]] = {"angle": "angle_deg", "stress": "stress_mpa", "temperature": "temperature_k"}
+_SAME: Final[Mapping[str, float]] = {"angle_deg": 0.5, "stress_mpa": 1e-6, "temperature_k": 1e-6}
+"""Differences within which conditions are the same."""
 _TERMS: Final = (
     ("f/B, m/s", "free_velocity_m_per_s", "free_velocity_spread_m_per_s"),
     ("barrier, eV", "energy_ev", "energy_spread_ev"),
@@ -299,13 +301,14 @@ def _drawn(frame: LineFrame, cell: FloatArray, colour: str, time_ps: float, what
         )
 
 
-def terms_figure(series: Sequence[TermSeries]) -> go.Figure:
+def terms_figure(series: Sequence[TermSeries], simulated: Sequence[HeldOutTrajectory] = ()) -> go.Figure:
     """Velocity without a barrier, barrier and velocity of straight lines; bands: spread of the ensemble.
 
-    Grey: nothing near was trained on.
+    Grey: nothing near was trained on. Large open symbols: velocities of simulations under the same conditions.
 
     Args:
         series: of one variable, told apart by the same other one.
+        simulated: simulations, of which those are shown that fit.
     """
     along = series[0].along
     figure = _stacked(style.height_with_legend(780, len(series) + 1), [each[0] for each in _TERMS])
@@ -319,6 +322,9 @@ def terms_figure(series: Sequence[TermSeries]) -> go.Figure:
         for panel, (_, middle, spread) in enumerate(_TERMS):
             for trace in _term_traces(each, middle, spread, position):
                 figure.add_trace(trace.update(showlegend=panel == 0 and trace.mode != "none"), row=panel + 1, col=1)
+        fitting = under_conditions(each, simulated)
+        if fitting:
+            figure.add_trace(_simulated(fitting, along, position), row=len(_TERMS), col=1)
     figure.add_scatter(
         x=[None],
         y=[None],
@@ -327,6 +333,38 @@ def terms_figure(series: Sequence[TermSeries]) -> go.Figure:
         marker={"color": style.GRID, "size": 14, "symbol": "square"},
     )
     return figure
+
+
+def under_conditions(series: TermSeries, simulated: Sequence[HeldOutTrajectory]) -> list[HeldOutTrajectory]:
+    """Simulations of dipoles that differ from a series in nothing but the variable of its axis.
+
+    Args:
+        series: the series.
+        simulated: simulations.
+    """
+    at = series.terms[0].conditions
+    others = [name for variable, name in _FIELDS.items() if variable != series.along]
+    return [
+        each
+        for each in simulated
+        if each.kind == "dipole" and all(abs(getattr(each, name) - getattr(at, name)) <= _SAME[name] for name in others)
+    ]
+
+
+def _simulated(own: Sequence[HeldOutTrajectory], along: Variable, position: int) -> go.Scatter:
+    x = np.array([getattr(each, _FIELDS[along]) for each in own])
+    marker = _marker(position)
+    return go.Scatter(
+        x=x % 180 if along == "angle" else x,
+        y=[each.velocity_m_per_s for each in own],
+        error_y={"type": "data", "array": np.nan_to_num([each.error_m_per_s for each in own]), "thickness": 1.2},
+        name="simulation",
+        mode="markers",
+        showlegend=False,
+        marker=marker | {"symbol": f"{marker['symbol']}-open", "size": 13, "line": {"width": 2}},
+        customdata=[described(each) for each in own],
+        hovertemplate="simulation, held out: %{customdata}<br>%{y:.0f} m/s<extra></extra>",
+    )
 
 
 def far_stretches(series: Sequence[TermSeries], along: Variable) -> list[tuple[float, float]]:
