@@ -108,9 +108,9 @@ def data_lines(rows: Sequence[VelocityRow], trajectories: Sequence[Trajectory]) 
     yield f"- cells of {min(row.atoms for row in rows):,} to {max(row.atoms for row in rows):,} atoms"
     told = {name: _settings(trajectories, name) for name in ("duration_ps", "equilibration_ps", "startup_ps")}
     yield (
-        f"- {told['duration_ps']} ps at constant stress and temperature after {told['equilibration_ps']} ps of "
-        f"equilibration, of which the first {told['startup_ps']} ps count for no velocity; "
-        f"timestep {_settings(trajectories, 'timestep_ps', 1000)} fs"
+        f"- {told['duration_ps']} ps at constant stress and temperature, the first {told['startup_ps']} of which count "
+        f"for no velocity, after {told['equilibration_ps']} ps of equilibration; timestep "
+        f"{_settings(trajectories, 'timestep_ps', 1000)} fs"
     )
     interval, spacing = _settings(trajectories, "extraction_interval_ps"), _settings(trajectories, _SPACING, 0.1)
     yield f"- a frame every {interval} ps, nodes {spacing} nm apart"
