@@ -99,6 +99,7 @@ def test_a_described_potential_is_predicted_as_the_sample_itself(
         assert found.neighbours[0].distance < 0.05
         assert found.input_spread_log10 < 0.1 * found.model_spread_log10
         assert not found.outside
+        assert not any("held-out scores" in text for text in found.warnings)
 
 
 @pytest.mark.parametrize("structure", ["bcc", "fcc", "hcp"])
@@ -124,6 +125,7 @@ def test_what_is_not_known_of_gamma_widens_the_interval(ridge: StrengthModel) ->
         ridge, crystal(ridge, gamma={"usf_mj_m2": 1770, "lines": [{"end_fraction": [0, 1], "gamma_mj_m2": [0] * 3}]})
     )
     assert little.input_spread_log10 > 0.02
+    assert any("held-out scores are of crystals whose γ is known" in text for text in little.warnings)
     assert little.spread_log10 == pytest.approx(np.hypot(little.model_spread_log10, little.input_spread_log10))
     low, high = little.intervals_mpa[0.68]
     assert np.log10(high / low) == pytest.approx(2 * 0.9945 * little.spread_log10, rel=1e-3)

@@ -462,6 +462,8 @@ class _Prober:
                     f"the intrinsic fault ({intrinsic:.4g} mJ/m²) is higher than the aligned one ({aligned:.4g} mJ/m²)"
                     ": displacements across b have the other sign, most likely"
                 )
+        if gamma.rest is None:
+            found.append("held-out scores are of crystals whose γ is known on a fine grid; this one errs by more")
         if inputs > model:
             found.append("most of the spread comes from γ: `--suggest` says which points to compute")
         if value < np.log10(self._model.domain.floor_mpa) + 1e-9:

@@ -71,7 +71,7 @@ def fit_strength_model(
     """
     everything = np.arange(len(dataset))
     context = PredictionContext(
-        prior=gamma_prior(dataset, _only_system(dataset)),
+        prior=gamma_prior(dataset, only_system(dataset)),
         domain=training_domain(dataset, floor_mpa),
         data_sha256=content_sha256(dataset),
     )
@@ -117,7 +117,12 @@ def shipped_strength_model(structure: str) -> StrengthModel:
         return read_strength_model(folder)
 
 
-def _only_system(dataset: TransferDataset) -> SlipSystemSettings:
+def only_system(dataset: TransferDataset) -> SlipSystemSettings:
+    """The slip system of a data set of one structure.
+
+    Raises:
+        ConfigurationError: it has several.
+    """
     definitions = [SlipSystemSettings.model_validate_json(text) for text in dataset.slip_system_definitions]
     own = [each for each in definitions if each.structure in dataset.structures]
     if len(own) != 1:
