@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,6 @@ def test_commands_take_the_shipped_trajectories_by_their_word(exported: Path) ->
     ],
 )
 def test_what_cannot_be_done_is_said_and_writes_nothing(
-    arguments: list[str], error: type[Exception], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], error: type[Exception], named: str, refused: Callable[..., None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["mobility", *arguments])
-    assert isinstance(done.exception, error)
-    assert named in str(done.exception)
-    assert not list(tmp_path.iterdir())
+    refused(["mobility", *arguments], error, named)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,6 @@ def test_velocities_are_a_table_or_json_and_a_short_trajectory_says_why_it_has_n
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_computed(
-    arguments: list[str], error: type[Exception], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], error: type[Exception], named: str, refused: Callable[..., None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["mobility", *arguments])
-    assert isinstance(done.exception, error)
-    assert named in str(done.exception)
-    assert not list(tmp_path.iterdir())
+    refused(["mobility", *arguments], error, named)
