@@ -29,7 +29,7 @@ from glideflow.mobility.dataset import SHIPPED, SHIPPED_FILE, shipped_dataset
 from glideflow.mobility.shipped import SHIPPED_MODEL
 from glideflow.mobility.trajectory import Trajectory
 from glideflow.reporting.mobility import VelocityRow, in_order, velocity_row
-from glideflow.reporting.transfer_sections import markdown_table
+from glideflow.reporting.sections import markdown_table
 
 GLIDEFLOW = str(Path(sys.executable).with_name("glideflow"))
 DATA = Path(__file__).resolve().parents[1] / "src" / "glideflow" / "data"

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from glideflow.atomic import write_text
+from glideflow.reporting.sections import markdown_table
 from glideflow.reporting.strengths import strength_markdown
 from glideflow.reporting.transfer_claims import Evidence, claim_markdown, claims
 from glideflow.reporting.transfer_cost import cost_markdown
 from glideflow.reporting.transfer_errors import ROUTE_COLUMNS, matrix, reasons, route_rows
-from glideflow.reporting.transfer_sections import markdown_table
 from glideflow.reporting.transfer_shots import shot_markdown
 from glideflow.reporting.transfer_training import scope_markdown
 from glideflow.storage import read_record

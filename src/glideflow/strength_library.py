@@ -14,15 +14,15 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
-from glideflow.errors import ConfigurationError, StorageError
+from glideflow.errors import ConfigurationError
 from glideflow.library_table import COLUMNS as COLUMNS
 from glideflow.library_table import table
 from glideflow.properties.results import PeierlsStressResult
 from glideflow.quality_flags import QUALITY_FLAGS
 from glideflow.records import Library, LibraryEntry
+from glideflow.shipped_data import shipped_file
 from glideflow.storage import read_record
 
 SHIPPED = "strength_library.h5"
@@ -43,13 +43,7 @@ def load(path: Path | None = None) -> Library:
 
 @cache
 def _shipped() -> Library:
-    with resources.as_file(resources.files("glideflow") / "data" / SHIPPED) as path:
-        if not path.is_file():
-            raise StorageError(
-                f"this installation has no {SHIPPED}",
-                expected="the library that ships with glideflow",
-                next_step="install glideflow again, or name another library",
-            )
+    with shipped_file(SHIPPED, what="the library", instead="another library") as path:
         return read_record(path, Library)
 
 

@@ -36,7 +36,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.text import printable
 
 if TYPE_CHECKING:
-    from glideflow.reporting.transfer_sections import Section
+    from glideflow.reporting.sections import Section
     from glideflow.transfer.dataset import TransferDataset
     from glideflow.transfer.held_out_scores import HeldOutScores
     from glideflow.transfer.strengths import StrengthTable

@@ -16,7 +16,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ import numpy as np
 from glideflow import __version__
 from glideflow.errors import ConfigurationError, StorageError
 from glideflow.mobility.trajectory import ENDED, Trajectory, read_trajectory, refuse_misfit
+from glideflow.shipped_data import shipped_file
 from glideflow.storage import WrongKindError, peek, read_record, record, write_record
 
 SHIPPED_FILE: Final = "mobility_trajectories.h5"
@@ -152,13 +152,7 @@ def shipped_trajectories() -> Mapping[str, Trajectory]:
 
 @cache
 def _shipped() -> TrajectoryDataset:
-    with resources.as_file(resources.files("glideflow") / "data" / SHIPPED_FILE) as path:
-        if not path.is_file():
-            raise StorageError(
-                f"this installation has no {SHIPPED_FILE}",
-                expected="the trajectories that ship with glideflow",
-                next_step="install glideflow again, or name files of trajectories",
-            )
+    with shipped_file(SHIPPED_FILE, what="the data set", instead="files of trajectories") as path:
         return read_dataset(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from glideflow.mobility.queries import ReplayedTraining, ReplayStrategy
 from glideflow.reporting.labels import MISSING, number
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 
 COLUMNS = ("strategy", "learned from", "repetitions", "error %", "± %", "error Å", "velocity error %", "uncertainty %")
 NAMES: dict[ReplayStrategy, str] = {

@@ -14,7 +14,7 @@ import numpy as np
 from glideflow.errors import PropertyError
 from glideflow.mobility.velocities import glide_velocity
 from glideflow.reporting.labels import MISSING, number
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 
 if TYPE_CHECKING:
     from glideflow.mobility.cells import CellKind

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glideflow.reporting.labels import number
-from glideflow.reporting.transfer_sections import Section, TextTable, text_table
+from glideflow.reporting.sections import Section, TextTable, text_table
 
 if TYPE_CHECKING:
     from glideflow.mobility.artifacts import MobilityCard

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from glideflow.reporting.labels import MISSING, number, significant
-from glideflow.reporting.transfer_sections import Section, TextTable, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, TextTable, markdown_table, plot, text_table
 
 if TYPE_CHECKING:
     from glideflow.mobility.evaluation import Evaluation, Group, GroupErrors, TrajectoryErrors

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from glideflow.atomic import write_text
 from glideflow.reporting.figures.validation import calibration, factors, learning, parity
+from glideflow.reporting.sections import Section, TextTable, plot, text_table
 from glideflow.reporting.templating import plots_page
-from glideflow.reporting.transfer_sections import Section, TextTable, plot, text_table
 from glideflow.transfer.summary import COLUMNS, TITLE_COLUMNS, SummaryRow, summarise
 from glideflow.transfer.validation import LearningCurve, LearningCurves, ValidationRecord, Validations
 

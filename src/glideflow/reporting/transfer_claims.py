@@ -15,8 +15,8 @@ from glideflow.records import Library
 from glideflow.reporting.collection import Metal
 from glideflow.reporting.labels import significant
 from glideflow.reporting.reference import published_range
+from glideflow.reporting.sections import Section, markdown_table, text_table
 from glideflow.reporting.statistics import spreads
-from glideflow.reporting.transfer_sections import Section, markdown_table, text_table
 from glideflow.transfer.assembly import source_kind, stress_of
 from glideflow.transfer.cost_panel import CONVERGED, CORES, FEATURES, CostPanel
 from glideflow.transfer.dataset import EMPIRICAL

@@ -6,7 +6,7 @@ import numpy as np
 
 from glideflow.reporting.figures.cost import cost_figure
 from glideflow.reporting.labels import MISSING, significant
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 from glideflow.transfer.cost_panel import CostPanel, CostRow
 
 COST_COLUMNS = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from glideflow.reporting.figures.transfer_errors import decomposition, error_map
 from glideflow.reporting.labels import MISSING, significant
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 from glideflow.transfer.error_decomposition import ErrorTable, ErrorTerm, RouteError
 
 TERM_COLUMNS = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from glideflow.reporting.figures.few_shot import shots_figure
 from glideflow.reporting.labels import significant
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 from glideflow.transfer.assembly import STRUCTURES
 from glideflow.transfer.few_shot import FEW_ENTRIES, FewShotCurve, FewShotEntry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glideflow.reporting.figures.training_scope import scope_ratios
-from glideflow.reporting.transfer_sections import Section, markdown_table, plot, text_table
+from glideflow.reporting.sections import Section, markdown_table, plot, text_table
 from glideflow.transfer.training_scope import ScopeRow
 
 SCOPE_COLUMNS = ("model", "structure", "n", "families", "together: factor", "apart: factor", "error together / apart")

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from glideflow.properties.results import (
     PeierlsStressResult,
 )
 from glideflow.records import Library, LibraryEntry, StageRecord
+from glideflow.shipped_data import shipped_file
 from glideflow.strength_library import SHIPPED, load, select
 from glideflow.transfer.dataset import ELASTIC_NAMES, EMPIRICAL, GRID_POINTS, MACHINE_LEARNED, OTHER, TransferDataset
 from glideflow.transfer.periodic import grid_fractions, resampled, values_at
@@ -508,5 +508,5 @@ def library_digest(library: Path | None) -> str:
     """SHA-256 of a library's file; None for the one that ships with this package."""
     if library is not None:
         return hashlib.sha256(library.read_bytes()).hexdigest()
-    with resources.as_file(resources.files("glideflow") / "data" / SHIPPED) as path:
+    with shipped_file(SHIPPED, what="the library", instead="another library") as path:
         return hashlib.sha256(path.read_bytes()).hexdigest()

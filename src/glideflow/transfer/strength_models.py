@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from glideflow.config.slip_systems import SlipSystemSettings
 from glideflow.errors import ConfigurationError, StorageError
+from glideflow.shipped_data import shipped_file
 from glideflow.storage import read_record, record, write_record
 from glideflow.threads import single_thread
 from glideflow.transfer.best import BestRegressor
@@ -113,7 +113,7 @@ def shipped_strength_model(structure: str) -> StrengthModel:
     Raises:
         StorageError: it does not ship, or is damaged.
     """
-    with resources.as_file(resources.files("glideflow") / "data" / SHIPPED_FOLDER / structure) as folder:
+    with shipped_file(f"{SHIPPED_FOLDER}/{structure}", what="the model", instead="a folder with --model") as folder:
         return read_strength_model(folder)
 
 

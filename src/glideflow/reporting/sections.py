@@ -1,4 +1,4 @@
-"""What a page on transferred Peierls stresses is made of."""
+"""What pages of figures and tables are made of."""
 
 from __future__ import annotations
 
