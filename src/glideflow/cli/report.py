@@ -18,7 +18,7 @@ def report(
         str, typer.Option(help="Link to the site of the same library, as seen from the page, e.g. site/index.html.")
     ] = "",
     mobility: Annotated[
-        str, typer.Option(help="Link to a page of `glideflow mobility report`, as seen from the page.")
+        str, typer.Option(help="Link to a page of `glideflow mobility report shipped`, as seen from the page.")
     ] = "",
 ) -> None:
     """Write tables, figures, failures and provenance of a library as one page that opens without a network.
