@@ -177,7 +177,18 @@ def test_a_torn_or_altered_file_is_refused(
         ({"times_ps": np.zeros(4)}, "cells_angstrom"),
         ({"node_counts": np.ones(10, dtype=np.int64)}, "node_counts"),
         ({"next_nodes": np.full(40, 99)}, "next_nodes"),
+        ({"next_nodes": np.zeros(40, dtype=np.int64)}, "next_nodes"),
+        ({"next_images": np.zeros((40, 3), dtype=np.int64)}, "next_images"),
         ({"line_counts": np.full(5, 3)}, "line_counts"),
+        ({"topologies": ("infinite", "open")}, "topologies"),
+        ({"times_ps": np.zeros(5)}, "times_ps"),
+        ({"times_ps": np.array([0.0, 0.1, np.nan, 0.3, 0.4])}, "times_ps"),
+        ({"cells_angstrom": np.zeros((5, 3, 3))}, "cells_angstrom"),
+        ({"temperatures_k": np.full(5, np.nan)}, "temperatures_k"),
+        ({"applied_stress_mpa": np.full((3, 3), np.nan)}, "applied_stress_mpa"),
+        ({"applied_stress_mpa": np.zeros((2, 3))}, "applied_stress_mpa"),
+        ({"scenario": MobilityScenario(stress_mpa=np.nan, temperature_k=300.0, seed=1)}, "scenario"),
+        ({"scenario": MobilityScenario(stress_mpa=500.0, temperature_k=-1.0, seed=1)}, "scenario"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(

@@ -351,11 +351,12 @@ def refuse_misfit(where: str, trajectory: Trajectory) -> None:
     Raises:
         StorageError: an array has another shape than the others, counts disagree, or nodes are nowhere.
     """
-    odd = [*_odd_shapes(trajectory), *_odd_values(trajectory)]
+    odd = list(_odd_shapes(trajectory)) or [*_odd_values(trajectory), *_odd_connections(trajectory)]
     if odd:
         raise StorageError(
             f"{where} whose {', '.join(dict.fromkeys(odd))} do not fit the rest",
-            expected=f"{len(trajectory.times_ps)} frames of {len(trajectory.topologies)} lines, with finite nodes",
+            expected=f"{len(trajectory.times_ps)} frames of {len(trajectory.topologies)} lines in the order of time, "
+            "and finite numbers",
             next_step="delete the file and run its step again",
         )
 
@@ -372,17 +373,59 @@ def _odd_shapes(trajectory: Trajectory) -> Iterator[str]:
         "next_images": (nodes, 3),
         "node_counts": (frames * len(trajectory.topologies),),
         "line_counts": (frames,),
+        "applied_stress_mpa": (3, 3),
+        "rejected_ps": (len(trajectory.rejected),),
     }
     yield from (name for name, shape in shapes.items() if getattr(trajectory, name).shape != shape)
 
 
+_FINITE = (
+    "applied_stress_mpa",
+    "times_ps",
+    "cells_angstrom",
+    "stresses_mpa",
+    "temperatures_k",
+    "debris_angstrom",
+    "nodes_fractional",
+)
+
+
 def _odd_values(trajectory: Trajectory) -> Iterator[str]:
-    nodes = len(trajectory.nodes_fractional)
+    yield from (name for name in _FINITE if not np.isfinite(getattr(trajectory, name)).all())
+    if (np.diff(trajectory.times_ps) <= 0).any():
+        yield "times_ps"
+    if (np.linalg.det(trajectory.cells_angstrom) <= 0).any():
+        yield "cells_angstrom"
+    conditions = (trajectory.scenario.stress_mpa, trajectory.scenario.temperature_k)
+    if not (np.isfinite(conditions).all() and trajectory.scenario.temperature_k > 0):
+        yield "scenario"
+    if not np.linalg.norm(trajectory.cell.burgers_angstrom) > 0:
+        yield "cell"
+
+
+def _odd_connections(trajectory: Trajectory) -> Iterator[str]:
+    """Counts and connections that are not those of `packed` lines."""
+    if not {*trajectory.topologies} <= {"infinite", "closed"}:
+        yield "topologies"
     if (trajectory.line_counts != len(trajectory.topologies)).any():
         yield "line_counts"
-    if int(trajectory.node_counts.sum()) != nodes or (trajectory.node_counts < 1).any():
+    counts = trajectory.node_counts
+    if int(counts.sum()) != len(trajectory.nodes_fractional) or (counts < 1).any():
         yield "node_counts"
-    if nodes and not 0 <= trajectory.next_nodes.min() <= trajectory.next_nodes.max() < nodes:
+        return
+    shape = (len(trajectory.times_ps), len(trajectory.topologies))
+    if not np.array_equal(trajectory.next_nodes, _rings(counts.reshape(shape))):
         yield "next_nodes"
-    if not (np.isfinite(trajectory.nodes_fractional).all() and np.isfinite(trajectory.cells_angstrom).all()):
-        yield "nodes_fractional"
+    ends = np.cumsum(counts) - 1
+    through = trajectory.next_images[ends].any(axis=1).reshape(shape)
+    wanted = np.array([topology == "infinite" for topology in trajectory.topologies], dtype=bool)
+    if np.delete(trajectory.next_images, ends, axis=0).any() or (through != wanted).any():
+        yield "next_images"
+
+
+def _rings(counts: IntArray) -> IntArray:
+    """(M,) next node of each node of (F, L) lines with so many nodes, counted from the first node of its frame."""
+    flat = counts.ravel()
+    firsts = (np.cumsum(counts, axis=1) - counts).ravel()  # of each line in its frame
+    place = np.arange(flat.sum()) - np.repeat(np.cumsum(flat) - flat, flat)  # of each node in its line
+    return np.asarray(np.repeat(firsts, flat) + (place + 1) % np.repeat(flat, flat))
