@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,6 +180,7 @@ def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members(tmp_pa
     from glideflow.mobility.artifacts import MobilityCard, write_ensemble
     from glideflow.mobility.ensemble import MobilityEnsemble, TrainedMember
     from glideflow.mobility.network import initial_state
+    from glideflow.mobility.spreads import ERROR_OVER_SPREAD
 
     features, layers = MobilityFeatureSettings(images=1), MobilityLayerSettings(width=4)
     losses = np.array([[3.0], [1.0], [2.0], [4.0]])
@@ -211,6 +213,10 @@ def test_an_ensemble_of_networks_is_a_law_with_its_spread_and_its_members(tmp_pa
         name="untrained", step_ps=1.0, seed=0, sources=(), data_sha256="", burgers_angstrom=BURGERS, training={}
     )
     write_ensemble(tmp_path / "model.safetensors", ensemble, card)
+    for ratio, factor in ((3.0, 3.0), (0.4, 1.0), (math.nan, 1.0)):
+        known = replace(card, metrics={ERROR_OVER_SPREAD: ratio})
+        spread = replace(law, card=known).node_velocities(conditions).spread_angstrom_per_ps
+        np.testing.assert_array_equal(spread, factor * expected.spread_angstrom_per_ps)
     read = read_law(tmp_path)
     assert (read.name, read.burgers_angstrom) == ("untrained", BURGERS)
     again = read.node_velocities(conditions).speed_angstrom_per_ps

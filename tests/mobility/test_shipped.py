@@ -21,6 +21,7 @@ from glideflow.mobility.shipped import (  # noqa: E402
     outside_data,
     shipped_law,
 )
+from glideflow.mobility.spreads import ERROR_OVER_SPREAD  # noqa: E402
 from glideflow.reporting.mobility_errors import held_out_section  # noqa: E402
 
 EDGE = GlideConditions(kind="dipole", angle_deg=90.0, stress_mpa=500.0, temperature_k=300.0)
@@ -80,6 +81,9 @@ def test_the_error_on_unseen_simulations_is_said_beside_that_of_the_best_law(car
     said = held_out_errors(card)
     for text in ("4 simulations", "12 %", "the best of 2 fitted laws, other, 18 %", "1.0 Å in a step of 1 ps"):
         assert text in said
+    assert "spread" not in said
+    wide = held_out_errors(replace(card, metrics={**card.metrics, ERROR_OVER_SPREAD: 2.66}))
+    assert "their spread counts 2.7 times" in wide
     assert held_out_errors(replace(card, metrics={})) == ""
     assert "fitted" not in held_out_errors(replace(card, baseline_metrics={}))
 

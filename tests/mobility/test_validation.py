@@ -45,6 +45,7 @@ experiments = pytest.importorskip("glideflow.mobility.experiments")
 glide_terms = pytest.importorskip("glideflow.mobility.glide_terms")
 training = pytest.importorskip("glideflow.mobility.training")
 validation = pytest.importorskip("glideflow.mobility.validation")
+spreads = pytest.importorskip("glideflow.mobility.spreads")
 
 BURGERS = 2.48
 FEATURES = MobilityFeatureSettings(images=1, shear_modulus_gpa=0.01)
@@ -292,6 +293,20 @@ def row(error: float, spread: float, simulated_error: float = math.nan):
         floor_m_per_s=math.nan,
         laws={validation.NETWORK: validation.LawVelocity(velocity_m_per_s=1000.0 + error, spread_m_per_s=spread)},
     )
+
+
+def test_the_factor_of_the_spread_is_that_of_errors_over_deviations(made: tuple) -> None:
+    ensemble, _, named = made
+    data = step_data(named, SMALL)
+    ratios = []
+    for number in (2, 4):
+        steps = data.of([number])
+        members = np.mean([ensemble.predict(each.graph).members_angstrom_per_ps.mean(axis=1) for each in steps], axis=0)
+        observed = np.mean([each.target.observed_angstrom.mean() for each in steps]) / SMALL.training.step_ps
+        ratios.append((members.mean() - observed) / members.std())
+    expected = math.sqrt((ratios[0] ** 2 + ratios[1] ** 2) / 2)
+    assert spreads.error_over_spread(ensemble, data, [2, 4]) == pytest.approx(expected, rel=1e-6)
+    assert math.isnan(spreads.error_over_spread(ensemble, data, []))
 
 
 class TestCoverage:

@@ -216,6 +216,7 @@ def _write(
     seed: int,
 ) -> None:
     from glideflow.mobility.artifacts import MODEL_FILE, ensemble_card, write_ensemble
+    from glideflow.mobility.spreads import ERROR_OVER_SPREAD, error_over_spread
 
     data, split, laws = made_of
     scores = {
@@ -223,7 +224,8 @@ def _write(
         for each in evaluations
     }
     training = settings.training.model_dump(mode="json")
-    own = scores.pop(NETWORK)
+    unfitted = (*split.validation, *split.test)
+    own = scores.pop(NETWORK) | {ERROR_OVER_SPREAD: error_over_spread(ensemble, data, unfitted)}
     card = ensemble_card(
         ensemble, data, split, seed=seed, training=training, laws=laws, metrics=own, baseline_metrics=scores
     )

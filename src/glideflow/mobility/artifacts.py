@@ -26,6 +26,7 @@ from glideflow.mobility.ensemble import MobilityEnsemble, TrainedMember
 from glideflow.mobility.features import GAUSS_FEATURES, NODE_FEATURES
 from glideflow.mobility.network import State, networks_of
 from glideflow.mobility.samples import Split, StepData
+from glideflow.mobility.spreads import ERROR_OVER_SPREAD
 
 SCHEMA: Final = "glideflow/mobility-card/1"
 MODEL_FILE: Final = "model.safetensors"
@@ -76,7 +77,8 @@ class MobilityCard:
         burgers_angstrom: mean length of their Burgers vectors.
         training: settings of the training.
         laws: baselines fitted to the training part: parameters by name of the law.
-        metrics: scores by name, of the test part; NaN where one has no meaning.
+        metrics: scores by name, of the test part; NaN where one has no meaning. ``error_over_spread``, where it is
+            there, is of the test and the validation part.
         baseline_metrics: the same scores of the laws, by name of the law; empty where the card does not say.
         licence: of the weights, an SPDX identifier.
         versions: of the packages with which it was made.
@@ -94,6 +96,15 @@ class MobilityCard:
     baseline_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     licence: str = LICENCE
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spread_factor(self) -> float:
+        """What the spread of the members is multiplied by to stand for their error, see `glideflow.mobility.spreads`.
+
+        One where the card does not say, and where the members differ by more than they err.
+        """
+        found = self.metrics.get(ERROR_OVER_SPREAD, math.nan)
+        return max(1.0, found) if math.isfinite(found) else 1.0
 
     def part_of(self, simulation: str) -> Part:
         """What a simulation was used for, ``new`` if it was not known."""

@@ -223,8 +223,9 @@ def bcc_law(
 class EnsembleLaw:
     """A trained ensemble of graph networks as a law.
 
-    Its velocities are the mean of the better half of the members, their spread the standard deviation over these. It
-    sees the stress as it was trained to, with its own elastic medium and Gauss points.
+    Its velocities are the mean of the better half of the members, their spread the standard deviation over these, times
+    the factor by which held-out errors exceeded it, if the card knows one (`MobilityCard.spread_factor`). It sees the
+    stress as it was trained to, with its own elastic medium and Gauss points.
 
     Attributes:
         ensemble: the networks.
@@ -245,10 +246,11 @@ class EnsembleLaw:
         )
         found = self.ensemble.predict(graph)
         alone = len(found.members_angstrom_per_ps) == 1
+        factor = 1.0 if self.card is None else self.card.spread_factor
         return NodeVelocities(
             directions=graph.glide_directions,
             speed_angstrom_per_ps=found.velocity_angstrom_per_ps,
-            spread_angstrom_per_ps=None if alone else found.spread_angstrom_per_ps,
+            spread_angstrom_per_ps=None if alone else factor * found.spread_angstrom_per_ps,
         )
 
     def samples(self, count: int, seed: int) -> Sequence[EnsembleLaw]:

@@ -90,9 +90,11 @@ def held_out_errors(card: MobilityCard) -> str:
     others = {name: scores["velocity_percent"] for name, scores in card.baseline_metrics.items()}
     best = min(others, key=lambda name: others[name], default="")
     beside = f"; the best of {len(others)} fitted laws, {best}, {others[best]:.0f} %" if best else ""
+    factor = card.spread_factor
+    wider = f"; its members differ by less, and their spread counts {factor:.1f} times" if factor > 1 else ""
     return (
         f"on {own['trajectories']:.0f} simulations that it has not seen it erred by {own['velocity_percent']:.0f} % of "
-        f"the mean velocity{beside}, and by {own['absolute_angstrom']:.1f} Å in a step of {card.step_ps:g} ps"
+        f"the mean velocity{beside}, and by {own['absolute_angstrom']:.1f} Å in a step of {card.step_ps:g} ps{wider}"
     )
 
 

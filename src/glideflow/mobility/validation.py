@@ -30,12 +30,12 @@ from glideflow.mobility.experiments import (
     impossible,
     refuse_mismatch,
 )
-from glideflow.mobility.graph import batched
 from glideflow.mobility.laws import EnsembleLaw, MobilityLaw
 from glideflow.mobility.roll_outs import INTERVAL_PS, GraphLaw, RollOut, roll_out
-from glideflow.mobility.samples import Step, StepData, simulation_sha256, step_data
+from glideflow.mobility.samples import StepData, simulation_sha256, step_data
+from glideflow.mobility.spreads import mean_velocity_spread_m_per_s, step_velocities_angstrom_per_ps
 from glideflow.mobility.trajectory import Trajectory
-from glideflow.mobility.velocities import ANGSTROM_PER_PS_TO_M_PER_S, glide_velocity
+from glideflow.mobility.velocities import glide_velocity
 from glideflow.progress import Progress, silent
 
 NETWORK: Final = "PI-GNN"
@@ -229,31 +229,6 @@ def _shares(ratios: FloatArray) -> tuple[float, float, float]:
     return within[0], within[1], float(np.sqrt((ratios**2).mean()))
 
 
-def step_velocities_angstrom_per_ps(ensemble: MobilityEnsemble, steps: Sequence[Step]) -> list[FloatArray]:
-    """Velocities of the better half of the members for some steps, which are shown to the networks at once.
-
-    Args:
-        ensemble: the networks.
-        steps: the steps, one at least.
-
-    Returns:
-        for each step the (R, N) velocities of R members at its N nodes.
-    """
-    found = ensemble.predict(batched([step.graph for step in steps])).members_angstrom_per_ps
-    ends = np.cumsum([step.graph.nodes for step in steps])[:-1]
-    return np.split(found, ends, axis=1)
-
-
-def mean_velocity_spread_m_per_s(velocities_angstrom_per_ps: Sequence[FloatArray]) -> float:
-    """Standard deviation over members of their mean velocities over some steps; NaN for one member.
-
-    Args:
-        velocities_angstrom_per_ps: for each step the (R, N) velocities of the members.
-    """
-    means = np.mean([each.mean(axis=1) for each in velocities_angstrom_per_ps], axis=0)
-    return float(means.std()) * ANGSTROM_PER_PS_TO_M_PER_S if len(means) > 1 else math.nan
-
-
 def _settings_of(ensemble: MobilityEnsemble, settings: MobilityNetworkSettings) -> MobilityNetworkSettings:
     """The settings with medium and step of an ensemble."""
     training = settings.training.model_copy(update={"step_ps": ensemble.step_ps})
@@ -375,7 +350,7 @@ class _Tester:
     def _rolled_out(self, known: Sequence[_Known], errors: Evaluation) -> Iterator[RollOut]:
         """Roll-outs of every law and some of the trajectories."""
         features = self.ensemble.features
-        laws: list[MobilityLaw] = [EnsembleLaw(self.ensemble, NETWORK, self.card.burgers_angstrom)]
+        laws: list[MobilityLaw] = [EnsembleLaw(self.ensemble, NETWORK, self.card.burgers_angstrom, self.card)]
         laws += [GraphLaw(name, predict, features) for name, predict in self._fitted().items()]
         chosen = evenly(len(known), self.roll_outs)
         for done, number in enumerate(chosen):
