@@ -12,11 +12,13 @@ from glideflow.properties.disregistry import (
     core_position,
     elastic_spectrum,
     glided,
+    is_mirrored,
+    mirror_error,
     moved_on,
     relax,
     slopes_along_burgers,
 )
-from glideflow.properties.disregistry_branch import Corrector, Extremum, Points, follow
+from glideflow.properties.disregistry_branch import Corrector, Extremum, Points, follow, largest_stress
 from glideflow.properties.disregistry_load import load
 
 FloatArray = NDArray[np.float64]
@@ -206,6 +208,38 @@ def test_the_sharp_turns_of_very_narrow_cores_are_followed(width: float, spacing
     assert branch.periodic.all()
     assert branch.forward == pytest.approx(branch.reverse, rel=1e-6)
     assert load(model, branch.unloaded, 1.0).stress == pytest.approx(branch.forward[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("width", [0.12, 0.3, 0.9])
+def test_half_of_the_way_is_enough_between_two_cores_that_are_their_own_images(width: float) -> None:
+    """From wherever the core starts, at rest or held elsewhere."""
+    model = sinusoidal(width, length=30.0)
+    assert is_mirrored(model).all()
+    held = relax(model, arctan(model, np.array([width])), held=True)
+    for start in (held, relax(model, held)):
+        whole = follow(model, start)
+        assert largest_stress(model, start) == pytest.approx(whole.forward, rel=1e-6)
+
+
+def test_without_a_mirror_the_larger_of_both_senses_is_found_on_the_whole_way() -> None:
+    model = sinusoidal(0.25, asymmetry=0.3)
+    assert not is_mirrored(model).any()
+    assert not is_mirrored(planar()).any()
+    start = relax(model, arctan(model, np.array([0.25])))
+    branch = follow(model, start)
+    assert largest_stress(model, start) == pytest.approx(np.maximum(branch.forward, branch.reverse), rel=1e-9)
+
+
+@pytest.mark.parametrize("place", [120.0, 121.0])
+def test_an_arctan_core_is_its_own_image_about_its_centre_alone(place: float) -> None:
+    model = sinusoidal(1.0)
+    x = (np.arange(model.nodes) - place / 2) * model.spacing[0]
+    core = (0.5 + np.arctan(x) / np.pi)[None, :, None]
+    inner = np.abs(x) < 25  # an arctan does not meet its own period
+    periodic = np.where(inner[None, :, None], core, core.round())
+    assert mirror_error(model, periodic, np.array([place]))[0] < 1e-12
+    off = mirror_error(model, periodic, np.array([place + 1]))[0]
+    assert off == pytest.approx(2 * np.arctan(0.25) / np.pi, rel=0.1), "half a node off: the slope times one spacing"
 
 
 def through(gamma: FloatArray, spacing: float = 0.5, length: float = 24.0) -> DisregistryModel:

@@ -51,3 +51,26 @@ def test_waves_that_a_line_cannot_tell_apart_become_one() -> None:
 def test_components_that_differ_by_rounding_are_one() -> None:
     waves = 2 * np.pi * np.array([[1.0, 0.5], [1.0 + 1e-15, -0.5]])
     assert wave_table(waves[None], np.ones((1, 2)), np.zeros((1, 2))).amplitude.shape == (1, 1, 2)
+
+
+def test_waves_that_are_no_multiples_of_one_are_summed_one_by_one() -> None:
+    waves = np.array([[[0.0], [1.0], [np.sqrt(2)], [-np.pi]]])
+    cosine, sine = np.random.default_rng(2).normal(size=(2, 1, 4))
+    points = np.linspace(-3, 3, 7)[None, :, None]
+    for part, wanted in zip(
+        wave_table(waves, cosine, sine).sums(points), plainly(waves[0], cosine[0], sine[0], points[0]), strict=True
+    ):
+        np.testing.assert_allclose(part[0], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared waves", "waves of their own"])
+def test_some_sums_are_what_they_are_among_all(shared: bool) -> None:
+    generator = np.random.default_rng(7)
+    waves = np.array([lattice_waves(generator, 2, 12) for _ in range(1 if shared else 3)])
+    cosine, sine = generator.normal(size=(2, 3, 12))
+    points = generator.normal(size=(3, 5, 2))
+    table = wave_table(waves, cosine, sine)
+    every = table.sums(points)
+    for chosen in (np.array([False, True, True]), np.array([2, 0])):
+        for part, wanted in zip(table.take(chosen).sums(points[chosen]), every, strict=True):
+            np.testing.assert_allclose(part, wanted[chosen], rtol=1e-14, atol=1e-14)

@@ -34,6 +34,8 @@ IntArray = NDArray[np.int64]
 
 _PER_DISLOCATION = {"elastic_hessian", "secular", "_spectrum"}
 """Cached properties of a model that have a row for each dislocation."""
+_MIRROR_POINTS = 64
+_MIRROR_TOLERANCE = 1e-9
 _DAMPING = 0.1
 """Of the stiffness: what Newton's steps of a relaxation start with."""
 
@@ -94,6 +96,8 @@ class DisregistryModel:
         )
         for name in _PER_DISLOCATION & self.__dict__.keys():  # what is known of all is known of some
             part.__dict__[name] = self.__dict__[name][chosen]
+        if "_table" in self.__dict__:
+            part.__dict__["_table"] = self._table.take(chosen)
         return part
 
     def profile(self, state: FloatArray) -> FloatArray:
@@ -208,6 +212,40 @@ def glided(model: DisregistryModel, start: FloatArray, disregistry: FloatArray) 
     """(B,) distance in nodes that cores have glided in the sense in which a positive stress drives them, to lower x."""
     moved = core_position(model, start) - core_position(model, disregistry)
     return np.asarray((moved + model.nodes / 2) % model.nodes - model.nodes / 2)
+
+
+def is_mirrored(model: DisregistryModel) -> BoolArray:
+    """(B,) whether energies stay the same when the component of the disregistry along b changes its sign.
+
+    A core and its mirror image, x to -x and that component δ to b - δ, are then equally good, under opposite stresses.
+    """
+    generator = np.random.default_rng(0)
+    points = generator.uniform(size=(_MIRROR_POINTS, model.components)) * np.linalg.norm(model.burgers[0])
+    along = model.direction[:, None]
+    image = points - 2 * (points @ model.direction[:, :, None]) * along  # (B, p, c)
+    energy, other = (model.misfit(each)[0] for each in (points[None], image))
+    same = np.abs(energy - other).max(axis=1) <= _MIRROR_TOLERANCE * np.abs(energy).max(axis=1)
+    for tensor in (model.energy_tensor, model.gradient):
+        coupled = np.einsum("bc,bcd->bd", model.direction, tensor)
+        coupled -= np.einsum("bd,bd->b", coupled, model.direction)[:, None] * model.direction
+        same &= np.abs(coupled).max(axis=1) <= _MIRROR_TOLERANCE * np.abs(model.energy_tensor).max(axis=(1, 2))
+    return np.asarray(same)
+
+
+def mirror_error(model: DisregistryModel, disregistry: FloatArray, place: FloatArray) -> FloatArray:
+    """(B,) largest difference between a disregistry and its mirror image, over b; see `is_mirrored`.
+
+    Args:
+        model: the dislocations.
+        disregistry: (B, n, c).
+        place: (B,) where the mirror stands, in halves of the node spacing.
+    """
+    periods, node = np.divmod(place.astype(int)[:, None] - np.arange(model.nodes), model.nodes)  # (B, n)
+    image = np.take_along_axis(disregistry, node[..., None], axis=1)
+    along = np.einsum("bic,bc->bi", image, model.direction)[..., None] * model.direction[:, None]
+    image = image - 2 * along + (1 - periods[..., None]) * model.burgers[:, None]
+    length = np.linalg.norm(model.burgers, axis=1)
+    return np.asarray(np.linalg.norm(image - disregistry, axis=2).max(axis=1) / length)
 
 
 def relax(

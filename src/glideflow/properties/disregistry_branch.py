@@ -14,9 +14,12 @@ from glideflow.properties.disregistry import (
     BoolArray,
     DisregistryModel,
     FloatArray,
+    core_position,
     energy_factor,
     glided,
     hold_row,
+    is_mirrored,
+    mirror_error,
     moved_on,
     slopes_along_burgers,
 )
@@ -33,10 +36,13 @@ _AIM = 0.7
 """Of the largest turn: what the next step is to make."""
 _GROWTH = 1.5
 _REFINEMENTS = 3
+_SECANTS = 4
 _SHORTEST_LOOP = 12
 """Points of the shortest branch that is taken for a closed one."""
 _SAME_DISREGISTRY = 1e-3
 """Of a Burgers vector."""
+_AT_MIRROR = 1e-3
+"""Of half a node: this close to the place of a mirror a core is at it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,29 @@ def follow(model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1
             break
         walker.step()
     return walker.branch()
+
+
+def largest_stress(
+    model: DisregistryModel, relaxed: FloatArray, *, tolerance: float = 1e-11, max_steps: int = 120
+) -> FloatArray:
+    """(B,) largest stress, of either sense, on the way of each dislocation from one node to the next.
+
+    As `follow` finds it, or what of the way could be followed. Where the model has a mirror
+    (`glideflow.properties.disregistry.is_mirrored`) the way from one core that is its own image to the next such
+    one is enough: the branch beyond is the image of the branch before, with stresses of the other sign.
+
+    Args:
+        model: the dislocations.
+        relaxed: (B, n, c) disregistries near equilibrium.
+        tolerance: see `follow`.
+        max_steps: see `follow`.
+    """
+    walker = _Walker(model, relaxed, tolerance, mirrors=is_mirrored(model))
+    for _ in range(max_steps):
+        if not walker.active.any():
+            break
+        walker.step()
+    return walker.largest_stress()
 
 
 @dataclass
@@ -212,26 +241,40 @@ class Extremum:
         self._best[index], self._where[index], self._bracket[index] = value[better], where[better], bracket[better]
         self._left.state[index], self._left.tangent[index] = left.state[better], left.tangent[better]
 
-    def refined(self, corrector: Corrector) -> Points:
+    @property
+    def height(self) -> FloatArray:
+        """(B,) the stress there, as interpolated, with the sign."""
+        return self._best
+
+    def refined(self, corrector: Corrector, wanted: BoolArray | None = None) -> Points:
         """The points of the branches where the stress does not change: Hermite interpolation, the bracket shrinking.
 
         Where no equilibrium is found there (the branch was left between two points of it), the highest of those found.
+
+        Args:
+            corrector: finds equilibria.
+            wanted: (B,) the branches that matter; of the others, the point before the extremum.
         """
-        everything = np.ones(len(self._where), dtype=bool)
-        row = corrector.row(self._left.tangent, everything)
-        base = np.sum(row * self._left.state, axis=1)
-        highest = self._left.copy()
+        wanted = np.ones(len(self._where), dtype=bool) if wanted is None else wanted
+        if not wanted.any():
+            return self._left.copy()
+        left, where, bracket = self._left.take(wanted), self._where[wanted], self._bracket[wanted]
+        row = corrector.row(left.tangent, wanted)
+        base = np.sum(row * left.state, axis=1)
+        highest = left.copy()
         for _ in range(_REFINEMENTS):
-            guess = self._left.state + self._where[:, None] * self._left.tangent
-            points, found, _ = corrector.correct(guess, row, base + self._where, everything)
+            guess = left.state + where[:, None] * left.tangent
+            points, found, _ = corrector.correct(guess, row, base + where, wanted)
             higher = found & (self._sign * points.stress >= self._sign * highest.stress)
             highest.put(higher, points.take(higher))
             slope = self._sign * points.slope / np.sum(row * points.tangent, axis=1)
             end = np.where(slope > 0, 0, 1)
-            fresh = np.stack([self._where, self._sign * points.stress, slope], axis=1)
-            self._bracket[np.flatnonzero(found), end[found]] = fresh[found]
-            self._where, self._best = _hermite_maximum(self._bracket)
-        return highest
+            fresh = np.stack([where, self._sign * points.stress, slope], axis=1)
+            bracket[np.flatnonzero(found), end[found]] = fresh[found]
+            where, _ = _hermite_maximum(bracket)
+        every = self._left.copy()
+        every.put(wanted, highest)
+        return every
 
 
 def _hermite_maximum(bracket: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -254,7 +297,9 @@ def _hermite_maximum(bracket: FloatArray) -> tuple[FloatArray, FloatArray]:
 class _Walker:
     """All branches, on their way."""
 
-    def __init__(self, model: DisregistryModel, relaxed: FloatArray, tolerance: float) -> None:
+    def __init__(
+        self, model: DisregistryModel, relaxed: FloatArray, tolerance: float, mirrors: BoolArray | None = None
+    ) -> None:
         self._model = model
         self._corrector = Corrector(model, tolerance)
         everything = np.ones(model.size, dtype=bool)
@@ -269,6 +314,7 @@ class _Walker:
         self._before = self._points.copy()
         self._complete = np.zeros(model.size, dtype=bool)
         self._path = [(np.zeros(model.size), self._points.stress.copy())]
+        self._mirrors = _Mirrors(model, self._first, mirrors) if mirrors is not None and mirrors.any() else None
 
     def step(self) -> None:
         """One step on every active branch; those where it fails try a smaller one next time."""
@@ -303,13 +349,30 @@ class _Walker:
             solves=self._corrector.solves,
         )
 
+    def largest_stress(self) -> FloatArray:
+        """(B,) the larger of the largest stress and the magnitude of the smallest one."""
+        heights = np.array([extremum.height for extremum in self._extrema])
+        mirrored = self._mirrors.passed if self._mirrors else np.zeros(self._model.size, dtype=bool)
+        wanted = (heights >= heights.max(axis=0)) | ~mirrored  # where both are equal, one tells of the other
+        peak, trough = (
+            extremum.refined(self._corrector, each) for extremum, each in zip(self._extrema, wanted, strict=True)
+        )
+        return np.asarray(
+            np.maximum(np.where(wanted[0], peak.stress, -np.inf), np.where(wanted[1], -trough.stress, -np.inf))
+        )
+
     def _accept(self, accepted: BoolArray, left: Points, right: Points, size: FloatArray, turn: FloatArray) -> None:
         for extremum in self._extrema:
             extremum.see(accepted, left, right, size, turn)
         self._before.put(accepted, left)
         self._points.put(accepted, right)
+        before = self._glided[accepted]
         self._glided[accepted] = self._distance(right.state, accepted)
         self._complete |= self._glided >= 1.0
+        if self._mirrors:
+            step = _Step(size, turn, np.array([before, self._glided[accepted]]))
+            self._mirrors.see(accepted, left, right, step)
+            self._complete |= self._mirrors.passed
         fresh = np.where(accepted, 1.0, np.nan)
         self._path.append((self._glided * fresh, self._points.stress * fresh))
 
@@ -334,6 +397,82 @@ class _Walker:
         found, _, _ = self._corrector.correct(self._before.state, row, target, everything)
         off = np.abs(found.state[:, :-1] - wanted[:, :-1]).max(axis=1)
         return np.asarray(off < _SAME_DISREGISTRY * np.linalg.norm(self._model.burgers, axis=1))
+
+
+class _Mirrors:
+    """Which branches have come from one core that is its own mirror image to the next such one.
+
+    Attributes:
+        passed: (B,) whether they have.
+    """
+
+    def __init__(self, model: DisregistryModel, first: Points, has_mirror: BoolArray) -> None:
+        self._model = model
+        self._has = has_mirror
+        self.passed = np.zeros(model.size, dtype=bool)
+        self._start = 2 * core_position(model, model.profile(first.state))  # places in half nodes
+        place = np.rint(self._start)
+        at_mirror = np.abs(self._start - place) < _AT_MIRROR
+        own = at_mirror & (mirror_error(model, model.profile(first.state), place) < _SAME_DISREGISTRY)
+        self._last = np.where(has_mirror & own, place, np.nan)
+
+    def see(self, chosen: BoolArray, left: Points, right: Points, step: _Step) -> None:
+        """Take note of an accepted step of the chosen branches."""
+        before, after = self._start[chosen] - 2 * step.glided
+        place = np.where(after < before, np.floor(before), np.ceil(before))  # the one that may have been passed
+        passed = (before - place) * (after - place) <= 0
+        passed &= self._has[chosen] & (place != self._last[chosen]) & (before != after)
+        if not passed.any():
+            return
+        number, place = np.flatnonzero(chosen)[passed], place[passed]
+        model = self._model.take(number)
+        state = self._at_place(model, left.take(passed), right.take(passed), step.take(passed), place - before[passed])
+        own = mirror_error(model, model.profile(state), place) < _SAME_DISREGISTRY
+        self.passed[number[own]] = ~np.isnan(self._last[number[own]])
+        self._last[number[own]] = place[own]
+
+    def _at_place(
+        self, model: DisregistryModel, left: Points, right: Points, step: _Step, wanted: FloatArray
+    ) -> FloatArray:
+        """(B', n c + 1) states between both points where the core has moved on by so many half nodes, by secants."""
+        start = model.profile(left.state)
+        low, high = np.zeros_like(wanted), np.ones_like(wanted)
+        low_off, high_off = -wanted, 2 * (step.glided[0] - step.glided[1]) - wanted
+        for _ in range(_SECANTS):
+            rise = high_off - low_off
+            share = low - low_off * (high - low) / np.where(rise == 0, 1.0, rise)
+            state = _between(left, right, step, share)
+            off = -2 * glided(model, start, model.profile(state)) - wanted
+            below = off * low_off > 0
+            low, low_off = np.where(below, share, low), np.where(below, off, low_off)
+            high, high_off = np.where(below, high, share), np.where(below, high_off, off)
+        return state
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An accepted step of B' branches.
+
+    Attributes:
+        size: (B',) distance along the tangent at the left end.
+        turn: (B',) cosine between the tangents at both ends.
+        glided: (2, B') distance that the core has glided since the start, in nodes, at both ends.
+    """
+
+    size: FloatArray
+    turn: FloatArray
+    glided: FloatArray
+
+    def take(self, chosen: BoolArray) -> _Step:
+        """The step of some of the branches."""
+        return _Step(self.size[chosen], self.turn[chosen], self.glided[:, chosen])
+
+
+def _between(left: Points, right: Points, step: _Step, share: FloatArray) -> FloatArray:
+    """(B', n c + 1) states on the cubic through both ends of a step, at shares (B',) of it."""
+    t, size = share[:, None], step.size[:, None]
+    rise, a, b = right.state - left.state, left.tangent * size, right.tangent * size / step.turn[:, None]
+    return np.asarray(left.state + t * (a + t * ((3 * rise - 2 * a - b) + t * (a + b - 2 * rise))))
 
 
 def next_step(turn: FloatArray) -> FloatArray:

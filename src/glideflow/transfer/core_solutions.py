@@ -32,7 +32,7 @@ from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import StorageError
 from glideflow.progress import Progress, silent
 from glideflow.properties.disregistry import DisregistryModel
-from glideflow.properties.disregistry_branch import follow
+from glideflow.properties.disregistry_branch import largest_stress
 from glideflow.properties.semidiscrete import core_widths, lowest_cores
 from glideflow.tensor_files import read_tensors, write_tensors
 from glideflow.threads import single_thread
@@ -261,6 +261,6 @@ def _solution(dataset: TransferDataset, index: int, study: Study) -> FloatArray:
     """(f, 3) of one study."""
     model = study_model(dataset, index, study)
     cores = lowest_cores(model)
-    branch = follow(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
+    stress = largest_stress(model, cores, tolerance=_TOLERANCE, max_steps=_MAX_STEPS)
     width, separation = core_widths(model, cores)
-    return np.stack([np.maximum(branch.forward, branch.reverse), width, np.nan_to_num(separation)], axis=1)
+    return np.stack([stress, width, np.nan_to_num(separation)], axis=1)

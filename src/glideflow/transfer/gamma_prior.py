@@ -51,6 +51,7 @@ _LARGEST_MOVE = 1e-4
 _MAX_ROUNDS = 50
 _FEW = 3
 _LARGEST_MISFIT = 0.05
+_KEPT_DESIGNS = 16
 _AT_ONCE = 200
 _WHOLE_POINTS = 24
 """Points along each period from which on a grid holds the waves that dislocations feel; the library has 30."""
@@ -96,8 +97,18 @@ class GammaPrior:
     glideflow_version: str = ""
 
     def design(self, fractions: FloatArray) -> FloatArray:
-        """(P, K) waves at (P, 2) displacements in periods."""
-        return _waves(np.asarray(fractions, dtype=float), self.waves_per_period, self.symmetry, self.with_sine)
+        """(P, K) waves at (P, 2) displacements in periods; not to be written to."""
+        places = np.ascontiguousarray(fractions, dtype=np.float64)
+        key = places.tobytes()
+        if key not in self._designs:  # the same few grids and paths are asked for with every surface
+            if len(self._designs) >= _KEPT_DESIGNS:
+                self._designs.clear()
+            self._designs[key] = _waves(places, self.waves_per_period, self.symmetry, self.with_sine)
+        return self._designs[key]
+
+    @cached_property
+    def _designs(self) -> dict[bytes, FloatArray]:
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

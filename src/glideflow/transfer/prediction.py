@@ -288,29 +288,39 @@ class _Prober:
     @cached_property
     def _surfaces(self) -> tuple[GammaEstimate, ...]:
         """What γ may be: one surface if it is known, else examples."""
-        gamma = self._crystal.gamma
-        if gamma.rest is not None:
-            return (gamma.known(),)
-        examples = [gamma.example(number) for number in range(min(EXAMPLES, len(gamma.examples)))]
-        return tuple(filter(self._has_barrier, examples)) or (gamma.known(),)
+        return tuple(gamma for gamma, _ in self._samples)
 
-    def _has_barrier(self, gamma: GammaEstimate) -> bool:
-        """Whether there is a dislocation at all: a surface of another metal may be changed beyond that."""
+    @cached_property
+    def _samples(self) -> tuple[tuple[GammaEstimate, TransferDataset], ...]:
+        """The surfaces, and the crystal with each of them."""
+        gamma = self._crystal.gamma
+        numbers = range(min(EXAMPLES, len(gamma.examples))) if gamma.rest is None else ()
+        found = [(each, self._sample_with_barrier(each)) for each in map(gamma.example, numbers)]
+        kept = tuple((each, sample) for each, sample in found if sample is not None)
+        return kept or ((gamma.known(), self._known_sample),)
+
+    def _sample_with_barrier(self, gamma: GammaEstimate) -> TransferDataset | None:
+        """The sample; None if there is no dislocation: a surface of another metal may be changed beyond that."""
         try:
-            self._sample(gamma, self._crystal.elastic)
+            return self._sample(gamma, self._crystal.elastic)
         except PropertyError:
-            return False
-        return True
+            return None
+
+    @cached_property
+    def _known_sample(self) -> TransferDataset:
+        """The crystal with its most likely γ."""
+        return self._sample(self._crystal.gamma.known(), self._crystal.elastic)
 
     @cached_property
     def _answers(self) -> Prediction:
         """The model's answers for all of them."""
-        return self._ask([(gamma, self._crystal.elastic) for gamma in self._surfaces])
+        samples = stacked([sample for _, sample in self._samples])
+        return self._model.model.predict(samples, np.arange(len(samples)))
 
     def prediction(self) -> StrengthPrediction:
         """The prediction with everything around it."""
         crystal, model, answers = self._crystal, self._model, self._answers
-        sample = self._sample(crystal.gamma.known(), crystal.elastic)
+        sample = self._known_sample
         value, inputs = float(answers.log10_mpa.mean()), _deviation(answers.log10_mpa)
         own = float(np.sqrt((answers.spread_log10**2).mean()))
         spread = float(np.hypot(own, inputs))
@@ -441,7 +451,7 @@ class _Prober:
         )
 
     def _period_angstrom(self) -> FloatArray:
-        return np.asarray(self._sample(self._crystal.gamma.known(), self._crystal.elastic).cell_angstrom[0])
+        return np.asarray(self._known_sample.cell_angstrom[0])
 
     def _warnings(self, sample: TransferDataset, value: float, inputs: float, model: float) -> list[str]:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -78,6 +79,16 @@ class UserCrystal:
     definition: SlipSystemSettings
     given_fractions: FloatArray
     error_mj_m2: float
+
+    @cached_property
+    def layers(self) -> LayeredCrystal:
+        """The crystal seen along the slip system."""
+        return layered_crystal(self.lattice.crystal, slip_system(self.definition))
+
+    @cached_property
+    def gamma_symmetry(self) -> FloatArray:
+        """(S, 2, 2) operations on displacements that leave γ as it is, see `displacement_symmetry`."""
+        return displacement_symmetry(self.lattice.crystal, self.layers, self.definition.cut or "wide")
 
 
 def read_inputs(path: Path) -> StrengthInputs:
@@ -294,8 +305,7 @@ def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResu
         crystal: whose it is.
         gamma: the estimate; its most likely values are taken.
     """
-    system = slip_system(crystal.definition)
-    layers = layered_crystal(crystal.lattice.crystal, system)
+    system, layers = slip_system(crystal.definition), crystal.layers
     cut = crystal.definition.cut or "wide"
     fractions = np.linspace(0, 1, RECORD_POINTS)
     grid = gamma.gamma_mj_m2(np.stack(np.meshgrid(fractions, fractions, indexing="ij"), axis=-1).reshape(-1, 2))
@@ -324,7 +334,7 @@ def gamma_result(crystal: UserCrystal, gamma: GammaEstimate) -> GammaSurfaceResu
         fourier_wavevectors_per_angstrom=2 * np.pi * waves / layers.period_angstrom,
         fourier_cosine_mj_m2=gamma.mean[:stars] * gamma.unit_mj_m2,
         fourier_sine_mj_m2=sines * gamma.unit_mj_m2,
-        fourier_symmetry=displacement_symmetry(crystal.lattice.crystal, layers, cut),
+        fourier_symmetry=crystal.gamma_symmetry,
         fourier_residual_mj_m2=0.0,
         fourier_residual_low_mj_m2=0.0,
         symmetry_error_mj_m2=0.0,
