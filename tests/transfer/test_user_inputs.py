@@ -133,6 +133,9 @@ def test_outputs_of_calculations_give_gamma(fcc: GammaPrior, tmp_path: Path) -> 
     found = user_crystal(changed(COPPER, gamma=gamma), fcc, tmp_path).gamma
     expected = 0.1 / (2 * np.sqrt(3) * b**2) * 16_021.77
     np.testing.assert_allclose(found.gamma_mj_m2(np.array([[0.5, 0]])), expected, rtol=5e-3)
+    assert len(user_crystal(changed(COPPER, gamma=gamma), fcc, tmp_path).warnings) == 2, (
+        "of convergence nothing is known"
+    )
     assert "no energy in" in refused(
         changed(COPPER, gamma={**gamma, "points": [{"fraction": [0.5, 0], "output": "nothing.xyz"}]}), fcc, tmp_path
     )
@@ -165,7 +168,10 @@ def test_a_folder_of_vasp_is_as_good_as_its_output(fcc: GammaPrior, tmp_path: Pa
     found = user_crystal(changed(COPPER, gamma=gamma), fcc, tmp_path).gamma
     expected = 0.05 / (np.sqrt(3) * b**2) * 16_021.77
     np.testing.assert_allclose(found.gamma_mj_m2(np.array([[0.5, 0]])), expected, rtol=5e-3)
-    (tmp_path / "fault" / "vasprun.xml").unlink()
+    file = tmp_path / "fault" / "vasprun.xml"
+    file.write_text(file.read_text()[:-20])
+    assert "was cut off" in refused(changed(COPPER, gamma=gamma), fcc, tmp_path)
+    file.unlink()
     assert "is a folder without vasprun.xml or OUTCAR" in refused(changed(COPPER, gamma=gamma), fcc, tmp_path)
 
 
@@ -188,6 +194,9 @@ def test_elastic_moduli_of_an_outcar(tmp_path: Path) -> None:
     given = elastic_result(changed(MAGNESIUM), tmp_path)
     np.testing.assert_allclose(found.tensor_gpa, given.tensor_gpa, atol=1e-9)
     assert found.c44_gpa == pytest.approx(18.0)
+    (tmp_path / "OUTCAR").write_text("----- aborting loop EDIFF was not reached (unconverged) -----\n" + OUTCAR)
+    with pytest.raises(ConfigurationError, match="one of its strains have not converged"):
+        elastic_result(changed(MAGNESIUM, elastic={"outcar": "OUTCAR"}), tmp_path)
     (tmp_path / "OUTCAR").write_text(OUTCAR[:300])
     with pytest.raises(ConfigurationError, match="no elastic moduli in"):
         elastic_result(changed(MAGNESIUM, elastic={"outcar": "OUTCAR"}), tmp_path)

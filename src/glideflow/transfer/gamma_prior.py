@@ -123,6 +123,7 @@ class GammaValues:
         usf_mj_m2: maximum on this path, None if not known.
         usf_error_mj_m2: its standard error.
         grid_mj_m2: (k, l) the periodic grid that is among the values, if one is.
+        warnings: what should make a reader careful about where they come from.
     """
 
     fractions: FloatArray
@@ -132,6 +133,7 @@ class GammaValues:
     usf_mj_m2: float | None = None
     usf_error_mj_m2: float = 1.0
     grid_mj_m2: FloatArray | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:

@@ -454,7 +454,7 @@ class _Prober:
         return np.asarray(self._known_sample.cell_angstrom[0])
 
     def _warnings(self, sample: TransferDataset, value: float, inputs: float, model: float) -> list[str]:
-        found = []
+        found = list(self._crystal.warnings)
         if sample.gamma_mj_m2.min() < -0.01 * sample.gamma_mj_m2.max():
             found.append(f"γ is negative: {sample.gamma_mj_m2.min():.4g} mJ/m² at its lowest")
         gamma = self._crystal.gamma

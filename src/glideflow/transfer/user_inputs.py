@@ -23,6 +23,13 @@ from glideflow.properties.elastic import cubic_tensor, hexagonal_tensor, symmetr
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult
 from glideflow.records import StageRecord
 from glideflow.transfer.assembly import framed_stiffness_gpa, shear_modulus_gpa
+from glideflow.transfer.calculation_outputs import (
+    NOT_REACHED,
+    CalculationOutput,
+    finished_output,
+    output_file,
+    refuse_other_settings,
+)
 from glideflow.transfer.features import GPA_ANGSTROM_TO_MJ_PER_M2
 from glideflow.transfer.gamma_prior import (
     GammaEstimate,
@@ -48,7 +55,6 @@ _MOST_VALUES = 20_000
 _MOST_CELLS_TOLD_APART = 10
 _LARGEST_MOVE_ANGSTROM = 1e-2
 _LARGEST_TEXT_BYTES = 4 * 2**20
-_OUTPUT_NAMES = ("vasprun.xml", "OUTCAR")
 _OUTCAR_TITLE = "TOTAL ELASTIC MODULI (kBar)"
 _OUTCAR_ROWS = ("XX", "YY", "ZZ", "XY", "YZ", "ZX")
 _KBAR_PER_GPA = 10
@@ -68,6 +74,7 @@ class UserCrystal:
         definition: slip system, with the cut.
         given_fractions: (P, 2) displacements in periods at which γ was given.
         error_mj_m2: largest standard error of the given values.
+        warnings: what should make a reader careful about where they come from.
     """
 
     name: str
@@ -79,6 +86,7 @@ class UserCrystal:
     definition: SlipSystemSettings
     given_fractions: FloatArray
     error_mj_m2: float
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def layers(self) -> LayeredCrystal:
@@ -127,6 +135,7 @@ def user_crystal(inputs: StrengthInputs, prior: GammaPrior, folder: Path, name: 
         definition=definition,
         given_fractions=known.fractions,
         error_mj_m2=float(known.error_mj_m2.max(initial=known.usf_error_mj_m2)),
+        warnings=known.warnings,
     )
 
 
@@ -264,7 +273,9 @@ def gamma_values(
         ConfigurationError: nothing is given, or something that such a plane does not have, or a file is not usable.
     """
     _refuse_low_barrier(gamma)
-    found = [*_faults(gamma, definition), *_points(gamma, layers, folder), *_lines(gamma), *_grid(gamma, folder)]
+    outputs = _outputs(gamma, layers, folder)
+    points = list(_points(gamma, layers, folder, outputs))
+    found = [*_faults(gamma, definition), *points, *_lines(gamma), *_grid(gamma, folder)]
     if len(found) > _MOST_VALUES:
         raise ConfigurationError(
             f"gamma holds {len(found)} values",
@@ -285,6 +296,7 @@ def gamma_values(
         usf_mj_m2=gamma.usf_mj_m2,
         usf_error_mj_m2=gamma.error_mj_m2,
         grid_mj_m2=None if gamma.grid is None else _periodic_grid(gamma.grid, folder),
+        warnings=() if outputs is None else tuple(dict.fromkeys(outputs.warnings)),
     )
 
 
@@ -384,7 +396,9 @@ def _outcar_tensor(path: Path) -> FloatArray:
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
-            lines = [line for line in stream if _is_modulus(line) or _OUTCAR_TITLE in line]
+            lines = [line for line in stream if _is_modulus(line) or _OUTCAR_TITLE in line or NOT_REACHED in line]
+        if any(NOT_REACHED in line for line in lines):
+            raise ValueError("the electrons of one of its strains have not converged")
         titles = [number for number, line in enumerate(lines) if _OUTCAR_TITLE in line]
         if not titles:
             raise ValueError(f"{_OUTCAR_TITLE} is not in it")
@@ -426,14 +440,18 @@ def _faults(gamma: GammaInput, definition: SlipSystemSettings) -> Iterator[_Valu
         yield (float(place[0]), float(place[1])), value, gamma.error_mj_m2
 
 
-def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator[_Value]:
+def _outputs(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> _Outputs | None:
+    """What reads the outputs of points; None if there is none."""
     if gamma.reference_output is not None and not any(point.output for point in gamma.points):
         raise ConfigurationError(
             "gamma.reference_output is given, but no point has an output",
             expected="points with outputs, of which γ is the difference to it",
             next_step="add them, or take it out",
         )
-    reference = _Outputs(gamma, layers, folder) if any(point.output for point in gamma.points) else None
+    return _Outputs(gamma, layers, folder) if any(point.output for point in gamma.points) else None
+
+
+def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path, outputs: _Outputs | None) -> Iterator[_Value]:
     for number, point in enumerate(gamma.points):
         where = f"gamma.points[{number}]"
         fraction = _fraction(point, layers, where)
@@ -441,9 +459,9 @@ def _points(gamma: GammaInput, layers: LayeredCrystal, folder: Path) -> Iterator
         if point.gamma_mj_m2 is not None:
             value = point.gamma_mj_m2
         else:
-            assert reference is not None
+            assert outputs is not None
             assert point.output is not None
-            value = reference.gamma_mj_m2(folder / point.output)
+            value = outputs.gamma_mj_m2(folder / point.output)
         yield fraction, value, point.error_mj_m2 or gamma.error_mj_m2
 
 
@@ -544,12 +562,15 @@ class _Outputs:
                 next_step="name it",
             )
         self._faults = gamma.faults_per_cell
-        self._perfect = _atoms(folder / gamma.reference_output)
+        self._perfect, self._reference = _finished_atoms(folder / gamma.reference_output)
+        self.warnings = list(self._reference.warnings)
         self._area_angstrom2 = _area(self._perfect, layers, folder / gamma.reference_output)
 
     def gamma_mj_m2(self, path: Path) -> float:
         """γ of an output."""
-        atoms = _atoms(path)
+        atoms, output = _finished_atoms(path)
+        refuse_other_settings(output, self._reference)
+        self.warnings += output.warnings
         if sorted(atoms.symbols) != sorted(self._perfect.symbols):
             raise ConfigurationError(
                 f"{path} holds {atoms.symbols.formula}, the cell without a fault {self._perfect.symbols.formula}",
@@ -566,13 +587,16 @@ class _Outputs:
         return float(difference_ev / (self._faults * self._area_angstrom2) * EV_PER_A2_TO_MJ_PER_M2)
 
 
-def _atoms(path: Path) -> Any:  # noqa: ANN401 - ASE has no types
-    """Last configuration of an output, with its energy."""
+def _finished_atoms(path: Path) -> tuple[Any, CalculationOutput]:
+    """Last configuration of an output, with its energy, and what the output says of its run."""
     from ase.io import read
 
     try:
-        atoms = cast("Any", read(_output_file(path), index=-1))
+        output = finished_output(output_file(path))
+        atoms = cast("Any", read(output.path, index=-1))
         atoms.get_potential_energy()
+    except ConfigurationError:
+        raise
     except Exception as error:  # what ASE's readers raise on damaged files is not limited
         raise ConfigurationError(
             f"no energy in {path}: {type(error).__name__}: {error}",
@@ -580,22 +604,7 @@ def _atoms(path: Path) -> Any:  # noqa: ANN401 - ASE has no types
             "or a folder with one of the first two, or a single *.txt",
             next_step="check the path, and that the calculation ran to its end",
         ) from error
-    return atoms
-
-
-def _output_file(path: Path) -> Path:
-    """The output in a folder of VASP or GPAW; a file is itself.
-
-    Raises:
-        FileNotFoundError: the folder holds none, or several logs.
-    """
-    if not path.is_dir():
-        return path
-    named = [path / name for name in _OUTPUT_NAMES if (path / name).is_file()]
-    logs = sorted(path.glob("*.txt"))
-    if not named and len(logs) != 1:
-        raise FileNotFoundError(f"{path} is a folder without {' or '.join(_OUTPUT_NAMES)}, and with {len(logs)} *.txt")
-    return (named or logs)[0]
+    return atoms, output
 
 
 def _area(atoms: Any, layers: LayeredCrystal, path: Path) -> float:  # noqa: ANN401 - ASE has no types
