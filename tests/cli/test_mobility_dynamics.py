@@ -66,6 +66,8 @@ def test_velocities_are_a_table_or_json_and_a_short_trajectory_says_why_it_has_n
         (["run"], ConfigurationError, "no file was named"),
         (["run", "-o", "t.h5", "--potential", "Cu_mishin"], ConfigurationError, "Cu_mishin"),
         (["run", "-o", "t.h5", "--set", "mobility.dynamics.duration_ps=0.35"], ConfigurationError, "whole multiple"),
+        (["run", "-o", "t.h5", "--temperature", "-10"], ConfigurationError, "a temperature of -10 K"),
+        (["run", "-o", "t.h5", "--stress", "nan"], ConfigurationError, "shear stress of nan MPa"),
         (["velocity", "absent.h5"], StorageError, "absent.h5 does not exist"),
     ],
 )

@@ -87,6 +87,12 @@ class TestSteps:
         with pytest.raises(PropertyError, match=r"short.h5 has no step of 1 ps: 2 × no frame one step later"):
             step_data([("short.h5", short)], configured())
 
+    def test_trajectories_of_two_potentials_are_refused(self, trajectories: list[tuple[str, Trajectory]]) -> None:
+        name, first = trajectories[0]
+        other = dataclasses.replace(first.potential, id="another", sha256="f" * 64)
+        with pytest.raises(ConfigurationError, match=r"2 potentials: another \(W\), known law"):
+            step_data([("W", dataclasses.replace(first, potential=other)), (name, first)], configured())
+
     def test_digest_depends_on_what_networks_see(self, data: StepData) -> None:
         assert dataclasses.replace(data, steps=data.steps[:-1]).sha256() != data.sha256()
         assert dataclasses.replace(data, step_ps=2.0).sha256() != data.sha256()

@@ -106,12 +106,15 @@ def run(
     from glideflow.cli.display import progress_display
     from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dynamics import TrajectoryRequest, run_trajectory
-    from glideflow.mobility.trajectory import MobilityScenario
+    from glideflow.mobility.extraction import refuse_without_ovito
+    from glideflow.mobility.trajectory import MobilityScenario, refuse_conditions
 
     settings = settings_from(run.config, run.overrides)
-    potential = chosen_or_default(choice, settings)
     output = _named(run.output)
+    refuse_conditions(stress, temperature)
+    potential = chosen_or_default(choice, settings)
     refuse_unwritable(output)
+    refuse_without_ovito()
     lines = _Lines(kind, angle, radius, size, stress)
     with progress_display() as progress:
         cell = _cell(potential, settings, lines, {"lattice": lattice, "elastic": elastic}, progress)
@@ -135,7 +138,8 @@ def velocity(
     files: Annotated[list[Path], typer.Argument(help=TRAJECTORIES_HELP, metavar="TRAJECTORY")],
     *,
     startup: Annotated[
-        float | None, typer.Option(help="Time at the beginning to leave out, in ps. Default: as each was set up.")
+        float | None,
+        typer.Option(min=0.0, help="Time at the beginning to leave out, in ps. Default: as each was set up."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

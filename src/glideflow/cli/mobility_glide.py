@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ def law(
         typer.Option(help="Parameter that is known, e.g. slope=0.3. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     startup: Annotated[
-        float | None, typer.Option(help="Time at the beginning to leave out, in ps. Default: as each was set up.")
+        float | None,
+        typer.Option(min=0.0, help="Time at the beginning to leave out, in ps. Default: as each was set up."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -199,15 +201,19 @@ def glide(
     from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.line_dynamics import glide as move
     from glideflow.mobility.line_dynamics import glide_samples, glide_trajectory
-    from glideflow.mobility.trajectory import write_trajectory
+    from glideflow.mobility.trajectory import refuse_conditions, write_trajectory
 
     settings = settings_from(config, overrides)
     steps = _steps(duration, interval, spacing, tolerance)
     if output is not None:
         refuse_unwritable(output)
-    size_nm = size or settings.mobility.cells.size_nm
+    cells = settings.mobility.cells
+    size_nm = size or (cells.loop_size_nm if kind is Kind.LOOP else cells.size_nm)
     scenario = _Scenario(kind, angle, radius, size_nm, stress, temperature, burgers)
-    _refuse_cold(temperature)
+    refuse_conditions(
+        stress_mpa=_DEFAULT_STRESS_MPA if stress is None else stress,
+        temperature_k=_DEFAULT_TEMPERATURE_K if temperature is None else temperature,
+    )
     chosen = _chosen_law(law, drag, scenario)
     asked = _asked(scenario, chosen, settings, (start, start_ps))
     problem, cell, stress_mpa = asked.problem, asked.cell, asked.stress_mpa
@@ -231,10 +237,13 @@ def _measured(files: Sequence[Path], startup_ps: float | None) -> tuple[dict[str
     """Velocities by name of the trajectory, and why there is none."""
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.laws import measured_velocity
+    from glideflow.mobility.samples import refuse_mixture
 
+    given = trajectories_from(files)
+    refuse_mixture(list(given.items()))
     found: dict[str, MeasuredVelocity] = {}
     left_out: dict[str, str] = {}
-    for name, trajectory in trajectories_from(files).items():
+    for name, trajectory in given.items():
         try:
             found[name] = measured_velocity(trajectory, startup_ps=startup_ps)
         except PropertyError as error:
@@ -310,13 +319,6 @@ def _steps(duration: float, interval: float, spacing: float, tolerance: float) -
         ) from None
 
 
-def _refuse_cold(temperature_k: float | None) -> None:
-    if temperature_k is not None and not temperature_k > 0:
-        raise ConfigurationError(
-            f"a temperature of {temperature_k:g} K", expected="a positive one", next_step="correct --temperature"
-        )
-
-
 def _chosen_law(file: Path | None, drag: tuple[float, float] | None, scenario: _Scenario) -> MobilityLaw:
     from glideflow.mobility.laws import drag_law, read_law
     from glideflow.mobility.shipped import model_path, shipped_model
@@ -329,7 +331,7 @@ def _chosen_law(file: Path | None, drag: tuple[float, float] | None, scenario: _
         )
     if drag is None:
         return read_law(shipped_model() if file is None else model_path(file))
-    if not min(drag) > 0:
+    if not all(0 < coefficient < math.inf for coefficient in drag):
         raise ConfigurationError(
             f"drag coefficients of {drag[0]:g} and {drag[1]:g} MPa ps",
             expected="positive numbers",

@@ -45,6 +45,7 @@ from glideflow.mobility.trajectory import (
     cell_sha256,
     joined,
     packed,
+    refuse_conditions,
     summary_of_cell,
     unpacked,
     write_trajectory,
@@ -461,9 +462,4 @@ def _refuse_impossible(request: TrajectoryRequest) -> None:
             expected="a potential of the cell's element that LAMMPS evaluates",
             next_step="choose another potential, or build the cell for its element",
         )
-    if not request.scenario.temperature_k > 0:
-        raise ConfigurationError(
-            f"a temperature of {request.scenario.temperature_k:g} K",
-            expected="a temperature above zero",
-            next_step="correct the temperature of the scenario",
-        )
+    refuse_conditions(request.scenario.stress_mpa, request.scenario.temperature_k)

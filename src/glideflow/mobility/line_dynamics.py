@@ -8,6 +8,7 @@ trajectories of molecular dynamics (`glideflow.mobility.trajectory`), of which t
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -321,9 +322,13 @@ def straight_dipole(
         (3, 3) cell vectors as rows, and the lines; the lower one runs along +y.
 
     Raises:
-        ConfigurationError: an edge or the Burgers vector is not positive.
+        ConfigurationError: an edge or the Burgers vector is not positive, or the angle is not finite.
     """
     _refuse_size(size_angstrom, burgers_angstrom)
+    if not math.isfinite(angle_deg):
+        raise ConfigurationError(
+            f"lines at an angle of {angle_deg:g}°", expected="a finite angle in degrees", next_step="correct the angle"
+        )
     angle = np.radians(angle_deg)
     burgers = burgers_angstrom * np.array([np.sin(angle), np.cos(angle), 0.0])
     lines = tuple(
@@ -379,12 +384,12 @@ def circular_loop(
 
 
 def _refuse_size(size_angstrom: tuple[float, float, float], burgers_angstrom: float) -> None:
-    if not min(*size_angstrom, burgers_angstrom) > 0:
+    if not all(0 < length < math.inf for length in (*size_angstrom, burgers_angstrom)):
         raise ConfigurationError(
             f"a cell of {' x '.join(f'{edge / 10:g}' for edge in size_angstrom)} nm with a Burgers vector of "
             f"{burgers_angstrom:g} Å",
             expected="positive lengths",
-            next_step="correct the size",
+            next_step="correct the size or the Burgers vector",
         )
 
 

@@ -127,8 +127,10 @@ def step_data(
         progress: told the number of trajectories that are done.
 
     Raises:
+        ConfigurationError: the trajectories are of more than one potential.
         PropertyError: a trajectory has not a single step.
     """
+    refuse_mixture(trajectories)
     steps: list[Step] = []
     sources = []
     for number, (name, trajectory) in enumerate(trajectories):
@@ -144,6 +146,27 @@ def step_data(
         sources.append(_source(name, trajectory, left_out))
         progress("features of trajectories", number + 1, len(trajectories))
     return StepData(steps=tuple(steps), sources=tuple(sources), step_ps=settings.training.step_ps)
+
+
+def refuse_mixture(trajectories: Sequence[tuple[str, Trajectory]]) -> None:
+    """Refuse trajectories of several potentials: nothing that a law is told of says which one a line belongs to.
+
+    Args:
+        trajectories: names and trajectories.
+
+    Raises:
+        ConfigurationError: there are several, named in the message with a trajectory of each.
+    """
+    first: dict[str, str] = {}
+    for name, trajectory in trajectories:
+        potential = trajectory.potential
+        first.setdefault(potential.sha256 or potential.id, f"{potential.id} ({name})")
+    if len(first) > 1:
+        raise ConfigurationError(
+            f"trajectories of {len(first)} potentials: {', '.join(first.values())}",
+            expected="those of one potential: lines of different crystals follow different laws",
+            next_step="give those of one potential at a time",
+        )
 
 
 def trajectory_steps(

@@ -6,6 +6,7 @@ whole at each checkpoint, so that a kill at any instant leaves a complete file o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
-from glideflow.errors import PropertyError, StorageError
+from glideflow.errors import ConfigurationError, PropertyError, StorageError
 from glideflow.mobility.cells import CellKind, DislocationCell
 from glideflow.mobility.extraction import DislocationLine, Topology
 from glideflow.records import PotentialSummary, Provenance, StageFailure
@@ -339,6 +340,28 @@ def read_trajectory(path: Path) -> Trajectory:
     trajectory = read_record(path, Trajectory)
     refuse_misfit(f"{path} holds a trajectory", trajectory)
     return trajectory
+
+
+def refuse_conditions(stress_mpa: float, temperature_k: float) -> None:
+    """Refuse conditions under which nothing can be simulated.
+
+    Args:
+        stress_mpa: resolved shear stress.
+        temperature_k: temperature.
+
+    Raises:
+        ConfigurationError: the stress is not finite, or the temperature is not a positive number.
+    """
+    if not math.isfinite(stress_mpa):
+        raise ConfigurationError(
+            f"a resolved shear stress of {stress_mpa:g} MPa", expected="a finite one", next_step="correct the stress"
+        )
+    if not 0 < temperature_k < math.inf:
+        raise ConfigurationError(
+            f"a temperature of {temperature_k:g} K",
+            expected="a finite temperature above zero",
+            next_step="correct the temperature",
+        )
 
 
 def refuse_misfit(where: str, trajectory: Trajectory) -> None:

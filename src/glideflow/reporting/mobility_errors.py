@@ -29,6 +29,7 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Sec
 
     Raises:
         StorageError: the model is missing or damaged.
+        ConfigurationError: trajectories are of another potential than those that the model was trained on.
         DependencyError: PyTorch is not installed.
     """
     from glideflow.packages import refuse_without_torch
@@ -36,11 +37,13 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Sec
     refuse_without_torch("mobility")
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.evaluation import evaluate
+    from glideflow.mobility.experiments import refuse_mismatch
     from glideflow.mobility.shipped import model_path
 
     ensemble, card = read_ensemble(model_path(model))
     parts = [source.part for source in card.sources]
     note = f"{card.name}: {len(parts)} trajectories, {parts.count('train')} of them to learn from."
+    refuse_mismatch(card, list(trajectories.items()))
     data = _unseen_steps(ensemble, card, trajectories)
     if not data.sources:
         return Section(name="errors", title="Errors", notes=(f"{note} It has seen all that have a step.",))
