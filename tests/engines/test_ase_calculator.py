@@ -132,6 +132,15 @@ def test_not_a_number_is_noticed(isolated_tasks: str) -> None:
         session.evaluate(atoms.positions)
 
 
+def test_forces_on_some_of_the_atoms_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
+    with AseEngine().open(EMT_COPPER, atoms) as session:
+        monkeypatch.setattr(EMT, "get_forces", lambda self, atoms: np.zeros((1, 3)))
+        with pytest.raises(EngineError, match=r"forces of shape \(1, 3\)") as caught:
+            session.evaluate(atoms.positions)
+    assert "(4, 3)" in caught.value.expected
+
+
 def test_registry_knows_its_engines() -> None:
     assert engine_for("lammps", EngineSettings()).name == "lammps"
     assert engine_for("ase", EngineSettings()).name == "ase"

@@ -102,6 +102,7 @@ class AseSession:
                 expected="an energy, forces and, for periodic cells, a stress",
                 next_step="evaluate one structure with this calculator in ASE alone",
             ) from error
+        self._refuse_other_shape(evaluation.forces_ev_per_angstrom)
         return checked(evaluation, self._label)
 
     def close(self) -> None:
@@ -115,6 +116,15 @@ class AseSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _refuse_other_shape(self, forces: FloatArray) -> None:
+        expected = (len(self._atoms), 3)
+        if forces.shape != expected:
+            raise EngineError(
+                f"{self._label} gave forces of shape {forces.shape}",
+                expected=f"a force on each atom: an array of shape {expected}",
+                next_step="evaluate one structure with this calculator in ASE alone",
+            )
 
     def _stated_cutoff_angstrom(self) -> float:
         """What the calculator says, or 0."""
