@@ -171,3 +171,10 @@ def test_training_goes_on_from_a_model_with_the_same_trajectories_held_out(
     options += ["--set", "mobility.network.training.members=3"]
     with pytest.raises(ConfigurationError, match="has 2 members"):
         train("third", files[0], *start)
+
+
+def test_an_ensemble_is_not_asked_about_another_potential(tmp_path: Path) -> None:
+    options = ["--set", "mobility.potential=W_2001Zhou_W_eam-alloy", "-o", str(tmp_path / "query.json")]
+    done = CliRunner().invoke(app, ["mobility", "query", "shipped", *options])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "trained with Fe_2003Mendelev_Fe_eam-fs is asked about W_2001Zhou_W_eam-alloy" in str(done.exception)

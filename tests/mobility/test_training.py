@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from glideflow.cli.app import app
-from glideflow.config.mobility_network import MobilityNetworkSettings
+from glideflow.cli.mobility_network import _tell_medium
+from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
 from glideflow.errors import ConfigurationError, ConvergenceError, DependencyError, PropertyError, StorageError
 from glideflow.mobility.baselines import LAWS, FittedLaw, fitted_laws
 from glideflow.mobility.samples import Split, StepData, StepSource, refuse_leak, split_by_trajectory, step_data
@@ -408,6 +409,29 @@ class TestCommands:
         refused = CliRunner().invoke(app, ["mobility", "evaluate", model, *train])
         assert isinstance(refused.exception, ConfigurationError)
         assert "that the model was trained on" in str(refused.exception)
+
+    def test_trajectories_of_another_potential_are_refused_and_another_metal_is_told_of_its_medium(
+        self,
+        files: list[str],
+        trajectories: list[tuple[str, Trajectory]],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        anew = ["train", *files, "--start", "shipped", "-o", str(tmp_path / "model")]
+        for command in (["evaluate", "shipped", *files], anew):
+            refused = CliRunner().invoke(app, ["mobility", *command])
+            assert isinstance(refused.exception, ConfigurationError)
+            assert "known law, and the model was trained with Fe_2003Mendelev" in str(refused.exception)
+        iron = dict(trajectories)
+        tungsten = {
+            name: dataclasses.replace(each, cell=dataclasses.replace(each.cell, element="W"))
+            for name, each in trajectories
+        }
+        _tell_medium(iron, MobilityFeatureSettings())
+        _tell_medium(tungsten, MobilityFeatureSettings(shear_modulus_gpa=160.0, poisson_ratio=0.28))
+        assert capsys.readouterr().err == ""
+        _tell_medium(tungsten, MobilityFeatureSettings())
+        assert "the elastic medium of W is taken to be that of iron" in capsys.readouterr().err
 
     def test_a_killed_training_goes_on_to_the_same_bits(self, files: list[str], tmp_path: Path, hold: Hold) -> None:
         small = {"members": 2, "epochs": 4, "checkpoint_interval_s": 0}

@@ -18,7 +18,7 @@ from glideflow.cli.transfer_options import print_rows
 from glideflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from glideflow.config.mobility_network import MobilityNetworkSettings
+    from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
     from glideflow.mobility.artifacts import Part
     from glideflow.mobility.baselines import FittedLaw
     from glideflow.mobility.ensemble import MobilityEnsemble
@@ -67,14 +67,23 @@ def train(
     in mobility.network, e.g. --set mobility.network.training.epochs=500.
     """
     from glideflow.cli.display import progress_display
+    from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
+    from glideflow.mobility.artifacts import MODEL_FILE, read_ensemble
+    from glideflow.mobility.experiments import refuse_mismatch
+    from glideflow.mobility.shipped import model_path
+
+    refuse_unwritable(output / MODEL_FILE)
     settings = settings_from(config, overrides).mobility.network
     folder = work or output / "checkpoints"
+    given = trajectories_from(trajectories)
+    if start is not None:
+        refuse_mismatch(read_ensemble(model_path(start))[1], list(given.items()))
+    _tell_medium(given, settings.features)
     with progress_display() as progress:
-        given = trajectories_from(trajectories)
         data = _steps(_with_steps(given, settings) if leave_out else given, settings, progress)
         split, weights = _split_and_start(data, settings, seed, start)
         ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
@@ -107,7 +116,7 @@ def evaluate(
     from glideflow.cli.display import progress_display
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.dataset import trajectories_from
-    from glideflow.mobility.experiments import counted
+    from glideflow.mobility.experiments import counted, refuse_mismatch
     from glideflow.mobility.shipped import model_path
     from glideflow.packages import refuse_without_torch
 
@@ -120,8 +129,10 @@ def evaluate(
             "training": settings.training.model_copy(update={"step_ps": ensemble.step_ps}),
         }
     )
+    given = trajectories_from(trajectories)
+    refuse_mismatch(card, list(given.items()))
     with progress_display() as progress:
-        data = _steps(trajectories_from(trajectories), settings, progress)
+        data = _steps(given, settings, progress)
     parts = [card.part_of(source.simulation) for source in data.sources]
     numbers = counted(parts, seen=seen)
     evaluations = _evaluations(ensemble, card.fitted_laws(), data, numbers)
@@ -132,6 +143,19 @@ def _steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSett
     from glideflow.mobility.samples import step_data
 
     return step_data(list(trajectories.items()), settings, progress=progress)
+
+
+def _tell_medium(trajectories: Mapping[str, Trajectory], features: MobilityFeatureSettings) -> None:
+    """Say so where lines of another metal are about to be given the elastic medium of iron, which is the default."""
+    names = ("shear_modulus_gpa", "poisson_ratio")
+    others = sorted({each.cell.element for each in trajectories.values()} - {"Fe", ""})
+    if others and all(getattr(features, name) == type(features).model_fields[name].default for name in names):
+        print(
+            f"note: the elastic medium of {', '.join(others)} is taken to be that of iron; set "
+            f"{' and '.join(f'mobility.network.features.{name}' for name in names)} to the numbers that "
+            "`glideflow mobility build --as-built` prints for the potential",
+            file=sys.stderr,
+        )
 
 
 def _trained(

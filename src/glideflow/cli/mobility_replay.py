@@ -43,6 +43,7 @@ def replay(
     """
     from glideflow.atomic import write_text
     from glideflow.cli.display import progress_display
+    from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.learning_replay import replay as replayed
     from glideflow.packages import refuse_without_torch
@@ -50,6 +51,8 @@ def replay(
 
     refuse_without_torch("mobility")
     outputs = [(file, _writer(file)) for file in output or ()]
+    for file, _ in outputs:
+        refuse_unwritable(file)
     settings = settings_from(config, overrides).mobility
     with progress_display() as progress:
         pool = list(trajectories_from(trajectories, by_stem=True).items())

@@ -66,10 +66,13 @@ def validate(
     """
     from glideflow.atomic import write_text
     from glideflow.cli.display import progress_display
+    from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.packages import refuse_without_torch
 
     outputs = [(file, _writer(file)) for file in output or ()]
+    for file, _ in outputs:
+        refuse_unwritable(file)
     refuse_without_torch("mobility")
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.shipped import model_path

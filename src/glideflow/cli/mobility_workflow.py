@@ -97,12 +97,15 @@ def report(
     with errors and the thermal floor, and the lines of one trajectory.
     """
     from glideflow.atomic import write_text
+    from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.queries import read_query
     from glideflow.reporting.mobility import velocities_markdown, velocity_row
 
     queries = [read_query(file) for file in query or ()]
     outputs = [(file, _writer(file, queries, model)) for file in output or ()]
+    for file, _ in outputs:
+        refuse_unwritable(file)
     named = trajectories_from(trajectories or _results(settings_from(config, overrides)), by_stem=True)
     rows = [velocity_row(name, each) for name, each in named.items()]
     for file, text in outputs:
@@ -132,16 +135,21 @@ def query(
     members: the less these agree, the more is to be learned. Pool, number and
     threshold are in mobility.learning.
     """
+    from glideflow.cli.options import PotentialChoice, chosen_potential
+    from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.active_learning import next_query
     from glideflow.mobility.artifacts import read_ensemble
     from glideflow.mobility.building import scenario_cell
+    from glideflow.mobility.experiments import refuse_other_potential
     from glideflow.mobility.queries import read_query, write_query
     from glideflow.mobility.shipped import model_path
     from glideflow.packages import refuse_without_torch
 
     refuse_without_torch("mobility")
     settings = settings_from(config, overrides)
-    ensemble, _ = read_ensemble(model_path(model))
+    refuse_unwritable(output)
+    ensemble, card = read_ensemble(model_path(model))
+    refuse_other_potential(card, chosen_potential(PotentialChoice(potential=settings.mobility.potential), settings))
     previous = read_query(after) if after else None
     builder = _builder(settings, {"lattice": lattice, "elastic": elastic})
     found = next_query(ensemble, settings.mobility, functools.partial(scenario_cell, builder), previous, settings.seed)

@@ -18,6 +18,7 @@ from glideflow.mobility.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from glideflow.mobility.artifacts import MobilityCard, Part
+    from glideflow.potentials.record import Potential
 
 LineKind = Literal["dipole", "loop"]
 LINE_KINDS: Final[tuple[LineKind, ...]] = ("dipole", "loop")
@@ -132,13 +133,37 @@ def refuse_mismatch(card: MobilityCard, named: Sequence[tuple[str, Trajectory]])
     Raises:
         ConfigurationError: one is, named in the message.
     """
-    known = {source.potential_sha256: source.potential_id for source in card.sources if source.potential_sha256}
+    known = _trained_with(card)
     for name, trajectory in named:
         if known and trajectory.potential.sha256 not in known:
             raise _mismatch(name, f"the potential {trajectory.potential.id}", " or ".join(sorted(set(known.values()))))
         burgers = float(np.linalg.norm(trajectory.cell.burgers_angstrom))
         if abs(burgers / card.burgers_angstrom - 1) > LARGEST_BURGERS_DIFFERENCE:
             raise _mismatch(name, f"a Burgers vector of {burgers:.3f} Å", f"one of {card.burgers_angstrom:.3f} Å")
+
+
+def refuse_other_potential(card: MobilityCard, potential: Potential) -> None:
+    """Refuse a model that was trained on trajectories of another potential; a card that does not say is taken.
+
+    Args:
+        card: of the model.
+        potential: the potential of what it is asked for.
+
+    Raises:
+        ConfigurationError: it was.
+    """
+    known = _trained_with(card)
+    if known and potential.content_sha256 not in known:
+        raise ConfigurationError(
+            f"a model that was trained with {' or '.join(sorted(set(known.values())))} is asked about {potential.id}",
+            expected="a model of the potential of the configuration, mobility.potential",
+            next_step="give the configuration of the model, or train one on trajectories of this potential",
+        )
+
+
+def _trained_with(card: MobilityCard) -> dict[str, str]:
+    """Identifiers of the potentials of the training by the digests of their files; empty where the card is silent."""
+    return {source.potential_sha256: source.potential_id for source in card.sources if source.potential_sha256}
 
 
 def _mismatch(name: str, found: str, expected: str) -> ConfigurationError:

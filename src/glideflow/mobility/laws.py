@@ -469,6 +469,7 @@ def _document(path: Path) -> Mapping[str, Any]:
         raise StorageError(
             f"{path} is no mobility law: {error}",
             expected="JSON of `glideflow mobility law`, or a model of `glideflow mobility train`",
+            next_step="correct the path; without --law the ensemble that ships with glideflow is taken",
         ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StorageError(
