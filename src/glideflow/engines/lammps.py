@@ -227,6 +227,15 @@ def _start_library(scratch: Path, settings: EngineSettings) -> LammpsLibrary:
     return LammpsLibrary.start(["-log", str(scratch / "log.lammps"), "-screen", "none", "-nocite", *flags])
 
 
+def relaxation_style(settings: EngineSettings) -> str:
+    """LAMMPS' minimiser that takes a cell as built to its nearest minimum.
+
+    FIRE follows the cell down without jumps. With KOKKOS, LAMMPS stops at every minimiser that is not part of that
+    package ("Must use a Kokkos-enabled min style"): releases until 2025 have conjugate gradients only.
+    """
+    return "cg" if settings.accelerator == "kokkos" else "fire"
+
+
 def _accelerator_flags(settings: EngineSettings) -> list[str]:
     if settings.accelerator == "none":
         return []

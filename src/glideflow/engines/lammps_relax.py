@@ -9,7 +9,7 @@ import numpy as np
 
 from glideflow.config.engine import EngineSettings
 from glideflow.engines import lammps_library
-from glideflow.engines.lammps import LammpsSession
+from glideflow.engines.lammps import LammpsSession, relaxation_style
 from glideflow.engines.protocol import FloatArray
 from glideflow.errors import EngineError, NonFiniteError
 from glideflow.isolation.ranks import on_all_ranks
@@ -56,10 +56,13 @@ class LammpsRelaxation(LammpsSession):
     """
 
     def __init__(self, potential: Potential, atoms: Atoms, engine: EngineSettings) -> None:
+        self._style = relaxation_style(engine)
         super().__init__(potential, atoms, engine)
 
     def relax(self, *, steps: int, force_tolerance_ev_per_angstrom: float, box_steps: int = 0) -> RelaxedCell:
         """Relax the atoms by FIRE, then, if wanted, atoms and box by conjugate gradients to zero stress.
+
+        With KOKKOS both are done by conjugate gradients, see `glideflow.engines.lammps.relaxation_style`.
 
         Args:
             steps: largest number of steps of FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)).
@@ -72,7 +75,7 @@ class LammpsRelaxation(LammpsSession):
         """
         tolerance = f"{force_tolerance_ev_per_angstrom:g}"
         commands = [] if self._lammps.is_tilted() else ["change_box all triclinic"]
-        commands += ["min_style fire", f"minimize 0.0 {tolerance} {steps} {10 * steps}"]
+        commands += [f"min_style {self._style}", f"minimize 0.0 {tolerance} {steps} {10 * steps}"]
         if box_steps:
             commands += [
                 f"fix box all box/relax tri 0.0 vmax {_BOX_STEP:g}",

@@ -18,7 +18,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from glideflow.crystals.lattices import FloatArray
 from glideflow.engines import lammps_library
-from glideflow.engines.lammps import LammpsSession, pair_commands
+from glideflow.engines.lammps import LammpsSession, pair_commands, relaxation_style
 from glideflow.errors import EngineError, PotentialError
 from glideflow.isolation.ranks import on_all_ranks
 from glideflow.units import EV_PER_A3_TO_MPA, LAMMPS_BAR_TO_EV_PER_A3
@@ -94,13 +94,14 @@ class DynamicsSession(LammpsSession):
     ) -> None:
         self._settings = settings
         self._restart = restart
+        self._style = relaxation_style(engine)
         super().__init__(potential, atoms, engine)
         self._prepared = False
 
     def minimise(self, steps: int) -> None:
-        """Relax the atoms in the box at hand by FIRE, as far as these steps go."""
+        """Relax the atoms in the box at hand by FIRE (`relaxation_style`), as far as these steps go."""
         if steps:
-            self._checked(["min_style fire", f"minimize 0.0 1e-3 {steps} {10 * steps}"])
+            self._checked([f"min_style {self._style}", f"minimize 0.0 1e-3 {steps} {10 * steps}"])
 
     def shear_stiffness_mpa(self) -> FloatArray:
         """(2, 2) stresses (xz, yz) in MPa per unit of the shear strains (γ_xz, γ_yz), by central differences.
