@@ -362,17 +362,31 @@ class _Descent:
 def _held_step(
     gradient: FloatArray, hessian: FloatArray, hold: FloatArray, damping: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """(B, n c) damped Newton step along which the held row does not change, and (B,) the largest force left."""
-    size, count = gradient.shape
-    matrix = np.zeros((size, count + 1, count + 1))
-    matrix[:, :count, :count] = hessian
-    matrix[:, np.arange(count), np.arange(count)] += damping[:, None]
-    matrix[:, :count, count] = matrix[:, count, :count] = hold
-    matrix[:, count, count] = ~hold.any(axis=1)  # nothing is held: keep the matrix regular
-    right = np.append(-gradient, np.zeros((size, 1)), axis=1)
-    along = np.sum(gradient * hold, axis=1, keepdims=True)
-    step = np.linalg.solve(matrix, right[..., None])[:, :count, 0]
-    return np.asarray(step, dtype=float), np.asarray(np.abs(gradient - along * hold).max(axis=1))
+    """(B, n c) damped Newton step along which the held row does not change, and (B,) the largest force left.
+
+    A stiff spring along the held row changes nothing of such a step, and makes the matrix positive definite near a
+    minimum; a multiplier takes out what is left of the step along the row.
+    """
+    diagonal = np.arange(gradient.shape[1])
+    stiffness = hessian[:, diagonal, diagonal].max(axis=1)
+    matrix = hessian + (stiffness[:, None] * hold)[:, :, None] * hold[:, None]
+    matrix[:, diagonal, diagonal] += damping[:, None]
+    free, along = np.moveaxis(_solve_symmetric(matrix, np.stack([-gradient, hold], axis=2)), 2, 0)
+    response = np.sum(hold * along, axis=1, keepdims=True)  # 0 where nothing is held
+    multiplier = np.sum(hold * free, axis=1, keepdims=True) / np.where(response == 0, 1.0, response)
+    left = gradient - np.sum(gradient * hold, axis=1, keepdims=True) * hold
+    return free - multiplier * along, np.asarray(np.abs(left).max(axis=1))
+
+
+def _solve_symmetric(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """(B, N, r) solutions with symmetric matrices (B, N, N): by Cholesky's factors where there are, else by Gauss."""
+    from scipy.linalg.lapack import dposv
+
+    found = np.empty_like(right)
+    for index, (own, wanted) in enumerate(zip(matrix, right, strict=True)):
+        _, solution, failed = dposv(own, wanted)
+        found[index] = np.linalg.solve(own, wanted) if failed else solution
+    return found
 
 
 def hold_row(model: DisregistryModel) -> FloatArray:

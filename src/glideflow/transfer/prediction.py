@@ -33,8 +33,9 @@ from glideflow.transfer.user_inputs import UserCrystal, gamma_result
 NEIGHBOURS = 5
 SHOWN_LEVELS = (0.68, 0.9)
 """Levels of the intervals that tables and pages show."""
-EXAMPLES = 12
-"""Surfaces that stand for what is not known of γ in a prediction."""
+EXAMPLES = 6
+"""Surfaces that stand for what is not known of γ in a prediction, those of the library that have to be changed least.
+Twelve are no better on families that are left out (`benchmarks/bench_transfer_points.py`), and take twice as long."""
 _CANDIDATES = 12
 _SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
@@ -482,8 +483,8 @@ class _Prober:
 
 
 def _deviation(answers: FloatArray) -> float:
-    """Standard deviation of answers of examples; none of a single one."""
-    return float(answers.std(ddof=1)) if len(answers) > 1 else 0.0
+    """Standard deviation of another answer about the mean of these, of whose error it knows; none of a single one."""
+    return float(answers.std(ddof=1) * np.sqrt(1 + 1 / len(answers))) if len(answers) > 1 else 0.0
 
 
 def _elastic(elastic: ElasticResult, constants: Sequence[float]) -> ElasticResult:
