@@ -111,7 +111,9 @@ def test_a_row_per_potential_with_its_values(tmp_path: Path) -> None:
     assert (copper["slip_system"], float(copper["peierls_mpa"]), copper["peierls_atoms"]) == ("fcc_111", 12.5, "5712")
     assert copper["flags"] == "wrong ground state; strain-dependent elastic constants"
     assert (iron["status"], iron["a_angstrom"]) == ("failed", "")
-    assert iron["reason"] == "lattice: signal SIGSEGV, really\nand, a comma"
+    assert iron["reason"] == (
+        "lattice: signal SIGSEGV, really\nand, a comma; elastic: not computed; peierls_stress: not computed"
+    )
     # the order of the properties, not that of the files
     assert [s.property for s in library.entries[0].stages] == ["lattice", "elastic", "peierls_stress"]
 

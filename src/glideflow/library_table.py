@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from glideflow.atomic import write_text
 from glideflow.properties.peierls_paper_results import GLIDED, REFERENCE, SIZE_S, PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
 from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
+from glideflow.property_specs import DEFAULT_PROPERTIES
 from glideflow.quality_flags import NOT_FIRST, quality_flags
 from glideflow.records import FAILED, Library, LibraryEntry, StageRecord
 
@@ -61,10 +62,12 @@ def table(library: Library, *, all_slip_systems: bool = False) -> list[dict[str,
             first of its structure in the library's configuration, and its edge dislocation.
     """
     order = _configured_systems(library)
+    computed = {stage.property for entry in library.entries for stage in entry.stages}
+    expected = [name for name in DEFAULT_PROPERTIES if name in computed]
     rows = []
     for entry in library.entries:
         choices = _slip_choices(entry, order)
-        rows += [_row(entry, *choice) for choice in (choices if all_slip_systems else choices[:1])]
+        rows += [_row(entry, *choice, expected) for choice in (choices if all_slip_systems else choices[:1])]
     return rows
 
 
@@ -120,7 +123,7 @@ def _labels(stage_name: str) -> tuple[str, str]:
     return system, character
 
 
-def _row(entry: LibraryEntry, system: str, character: str) -> dict[str, object]:
+def _row(entry: LibraryEntry, system: str, character: str, expected: Iterable[str]) -> dict[str, object]:
     part = _narrowed(entry, system, character)
     row: dict[str, object] = dict.fromkeys(COLUMNS)
     row |= {
@@ -131,7 +134,7 @@ def _row(entry: LibraryEntry, system: str, character: str) -> dict[str, object]:
         "slip_system": system if character in ("", "edge") else f"{system} {character}",
         "source_status": entry.potential.source_status,
         "status": part.status,
-        "reason": "; ".join(_reasons(part)),
+        "reason": "; ".join(_reasons(part, expected)),
         "flags": "; ".join(part.flags),
     }
     for stage in part.stages:  # in the order of the properties: the size series after the reference cell
@@ -151,12 +154,18 @@ def _narrowed(entry: LibraryEntry, system: str, character: str) -> LibraryEntry:
     return replace(entry, stages=stages, missing=missing, flags=(*quality_flags(stages), *copy))
 
 
-def _reasons(entry: LibraryEntry) -> Iterator[str]:
-    """Why properties have no value; those that were skipped for want of another one have no reason of their own."""
+def _reasons(entry: LibraryEntry, expected: Iterable[str]) -> Iterator[str]:
+    """Why properties have no value; those that were skipped for want of another one have no reason of their own.
+
+    A library of several runs holds potentials for which less was asked than for others, whose properties are the
+    ``expected`` ones.
+    """
     for stage in entry.stages:
         if stage.status == FAILED and stage.failure is not None:
             yield f"{stage.property}: {stage.failure.reason}"
     yield from (f"{name}: missing" for name in entry.missing)
+    there = {stage.property for stage in entry.stages} | {name.partition(".")[0] for name in entry.missing}
+    yield from (f"{name}: not computed" for name in expected if name not in there)
 
 
 def _columns(stage: StageRecord) -> dict[str, object]:

@@ -150,10 +150,18 @@ def test_rows_of_all_slip_systems_with_the_configured_one_first(records: Records
     assert [row["status"] for row in rows] == ["ok", "ok", "ok", "partial"]
     assert rows[1]["peierls_mpa"] == 77.0
     assert rows[1]["gamma_usf_mj_m2"] == rows[0]["gamma_usf_mj_m2"], "a γ surface belongs to every character"
-    assert rows[3]["reason"] == "peierls_stress: a crash"
+    assert rows[3]["reason"] == "peierls_stress: a crash; gamma_surface: not computed"
     write_table(library, tmp_path / "all.csv", all_slip_systems=True)
     with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 4
+
+
+def test_what_was_asked_for_other_potentials_only_is_said(records: Records) -> None:
+    fewer = records.of(records["lattice"], records["elastic"], id="b")
+    rows = table(records.library(records.entry(id="a"), records.entry(*fewer, id="b")))
+    assert [row["reason"] for row in rows] == ["", "gamma_surface: not computed; peierls_stress: not computed"]
+    assert [row["status"] for row in rows] == ["ok", "ok"], "nothing that was asked for is missing"
+    assert table(records.library(records.entry(*fewer, id="b")))[0]["reason"] == ""
 
 
 def test_family_and_flags_of_the_numbers_stand_in_the_table(records: Records) -> None:
