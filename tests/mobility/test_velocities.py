@@ -151,6 +151,22 @@ def test_thermal_motion_is_that_of_einstein(trajectory) -> None:
     assert found.thermal_floor_m_per_s == pytest.approx(found.step_floor_angstrom * 100 / np.sqrt(2 * 12.0), rel=1e-3)
 
 
+def test_fluctuations_are_those_of_the_displacements_within_a_step(trajectory) -> None:
+    """A line that jumps to and fro by 0.8 Å from one of its frames to the next beside its glide, and one that does not.
+
+    Three frames later every displacement is 0.8 Å more or less than the mean, four frames later none is.
+    """
+
+    def jumping(time: float) -> tuple[DislocationLine, ...]:
+        below, above = steady(14.5)(time)
+        return below.translated(np.array([0.8 / 80.0 * (round(time / 0.1) % 2), 0.0, 0.0])), above
+
+    odd, even = (glide_velocity(trajectory(jumping), step_ps=step) for step in (0.3, 0.4))
+    assert odd.step_fluctuation_angstrom == pytest.approx(0.8 / np.sqrt(2), rel=0.01)
+    assert even.step_fluctuation_angstrom == pytest.approx(0.0, abs=1e-9)
+    assert np.isnan(glide_velocity(trajectory(jumping), step_ps=0.25).step_fluctuation_angstrom)
+
+
 def test_without_motion_along_the_stress_there_is_no_drag_and_no_floor(trajectory) -> None:
     for lines, stress in ((steady(-1.0), 500.0), (steady(1.0), 0.0)):
         found = glide_velocity(trajectory(lines, stress_mpa=stress))

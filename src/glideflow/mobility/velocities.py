@@ -23,6 +23,7 @@ ANGSTROM_PER_PS_TO_M_PER_S: Final = 100.0
 BLOCKS: Final = 5
 """Blocks of time whose velocities tell the statistical error."""
 FEWEST_FRAMES: Final = 2 * BLOCKS + 1
+_SAME_TIME_PS: Final = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,11 @@ class GlideVelocity:
         block_velocities_m_per_s: velocity in each block.
         thermal_floor_m_per_s: velocity that diffusion of the lines alone would show over the same time, one standard
             deviation; NaN where the drag is not known, for want of stress or motion.
-        step_floor_angstrom: displacement by diffusion of one line within ``step_ps``, one standard deviation.
-        step_ps: time of that displacement.
+        step_floor_angstrom: displacement by diffusion of one line within ``step_ps``, one standard deviation, from the
+            drag τ b / v. Where the velocity no longer grows in proportion to the stress it is too large.
+        step_fluctuation_angstrom: standard deviation that the displacements of a line within ``step_ps`` have in this
+            trajectory, root mean square over the lines; NaN where no frames lie so far apart.
+        step_ps: time of both displacements.
         drag_pa_s: drag coefficient τ b / v.
         from_ps: beginning of the time from which the velocity is taken.
         to_ps: its end.
@@ -57,6 +61,7 @@ class GlideVelocity:
     block_velocities_m_per_s: tuple[float, ...]
     thermal_floor_m_per_s: float
     step_floor_angstrom: float
+    step_fluctuation_angstrom: float
     step_ps: float
     drag_pa_s: float
     from_ps: float
@@ -97,6 +102,7 @@ def glide_velocity(trajectory: Trajectory, *, startup_ps: float | None = None, s
     length = float(np.mean([line.length_angstrom(frame.cell_angstrom) for frame in frames for line in frame.lines]))
     whole_ps = float(times[-1] - times[0])
     floor = thermal_displacement_angstrom(trajectory.scenario.temperature_k, drag, length * len(lines), whole_ps)
+    step_floor = thermal_displacement_angstrom(trajectory.scenario.temperature_k, drag, length, step_ps)
     return GlideVelocity(
         velocity_m_per_s=velocity,
         error_m_per_s=max(between, block_error),
@@ -105,7 +111,8 @@ def glide_velocity(trajectory: Trajectory, *, startup_ps: float | None = None, s
         line_velocities_m_per_s=tuple(lines.tolist()),
         block_velocities_m_per_s=tuple(blocks.tolist()),
         thermal_floor_m_per_s=floor / whole_ps * ANGSTROM_PER_PS_TO_M_PER_S,
-        step_floor_angstrom=thermal_displacement_angstrom(trajectory.scenario.temperature_k, drag, length, step_ps),
+        step_floor_angstrom=step_floor,
+        step_fluctuation_angstrom=_fluctuation_angstrom(times, displacements, step_ps),
         step_ps=step_ps,
         drag_pa_s=drag,
         from_ps=float(times[0]),
@@ -150,6 +157,15 @@ def _drag_pa_s(trajectory: Trajectory, velocity_m_per_s: float) -> float:
     """Drag coefficient B = τ b / v of a line that moves with the stress; NaN for one that does not."""
     force = trajectory.scenario.stress_mpa * 1e6 * float(np.linalg.norm(trajectory.cell.burgers_angstrom)) * 1e-10
     return force / velocity_m_per_s if force * velocity_m_per_s > 0 else float("nan")
+
+
+def _fluctuation_angstrom(times: FloatArray, displacements: FloatArray, step_ps: float) -> float:
+    """Standard deviation of the displacements of a line within a step, for (F,) times and (F, lines) positions."""
+    later = np.searchsorted(times, times + step_ps - _SAME_TIME_PS)
+    first = np.flatnonzero(later < len(times))
+    first = first[np.abs(times[later[first]] - times[first] - step_ps) < _SAME_TIME_PS]
+    moved = displacements[later[first]] - displacements[first]  # (steps, lines)
+    return float(np.sqrt(moved.var(axis=0, ddof=1).mean())) if len(moved) > 1 else float("nan")
 
 
 def _slope(times: FloatArray, values: FloatArray) -> float:
