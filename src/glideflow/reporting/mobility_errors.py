@@ -80,8 +80,8 @@ def section_of(evaluations: Sequence[Evaluation], note: str) -> Section:
         name="errors",
         title="Errors",
         notes=(
-            f"{note} The laws were fitted to the same part. No law that is not random foresees thermal motion; the "
-            "thermal floor is how far diffusion takes one line in a step at the drag τb/v, and fast lines fluctuate less.",
+            f"{note} The laws were fitted to the same part. No law that is not random foresees thermal motion: the "
+            "floor is how far it takes one line in a step at the drag τb/v, and fast lines fluctuate less.",
         ),
         tables=(
             text_table("Trajectories that it has not seen", _HEADINGS, [_law_cells(each) for each in evaluations]),
