@@ -42,6 +42,15 @@ def test_the_whole_grid_is_simulated_where_nothing_is_learned(project: Project) 
     assert pending(project, GRID) == SIMULATED
 
 
+def test_an_ensemble_learns_from_the_whole_grid_once_where_that_is_asked_for(project: Project) -> None:
+    learned = {"mobility_training": 1, "mobility_validation": 1}
+    assert pending(project, f"{GRID}, learning: {{whole_grid: true}}") == SIMULATED | learned
+    untested = "network: {training: {train_fraction: 0.9, test_fraction: 0}}"
+    assert pending(project, f"{GRID}, learning: {{whole_grid: true}}, {untested}") == SIMULATED | {
+        "mobility_training": 1
+    }
+
+
 def test_what_was_asked_for_is_simulated_and_learned_from(project: Project) -> None:
     settings = settings_from_mapping(
         {

@@ -271,4 +271,5 @@ rule mobility:
     """The whole branch."""
     input:
         rules.mobility_report.output,
+        last_model("model.safetensors") if TRAINED else [],
         rules.mobility_validation.output if VALIDATED else [],

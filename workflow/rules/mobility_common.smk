@@ -84,5 +84,7 @@ def last_model(file):
 
 FIRST_SCENARIOS = initial_scenarios(MOBILITY_SETTINGS)
 DYNAMICS = MOBILITY_SETTINGS.dynamics
-VALIDATED = MOBILITY_SETTINGS.learning.iterations > 0 and MOBILITY_SETTINGS.network.training.test_fraction > 0
-"""Whether there is an ensemble, and trajectories that it has not seen."""
+TRAINED = MOBILITY_SETTINGS.learning.iterations > 0 or MOBILITY_SETTINGS.learning.whole_grid
+"""Whether there is an ensemble."""
+VALIDATED = TRAINED and MOBILITY_SETTINGS.network.training.test_fraction > 0
+"""Whether there are trajectories that it has not seen."""

@@ -17,7 +17,9 @@ class MobilityLearningSettings(Section):
 
     iterations: int = Field(default=0, ge=0, le=1000)
     """How often an ensemble may ask for trajectories, after each of which it is trained again. 0: every scenario is
-    simulated, and nothing is learned."""
+    simulated, and nothing is asked for."""
+    whole_grid: bool = False
+    """With 0 iterations: train an ensemble on all scenarios when they are simulated, and validate it. Needs PyTorch."""
     candidates: int = Field(default=8, ge=1, le=10_000)
     """Scenarios of the rest of the grid that are looked at after a training, drawn at random."""
     selected: int = Field(default=4, ge=1, le=10_000)
