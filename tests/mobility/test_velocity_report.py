@@ -85,6 +85,16 @@ def test_the_page_shows_each_kind_of_line_and_what_ended_early(
     assert mobility_page(rows) == mobility_page(rows[::-1])
 
 
+def test_lines_of_two_potentials_share_no_figure(rows: list[VelocityRow]) -> None:
+    both = [*rows, dataclasses.replace(rows[0], name="W", potential="tungsten")]
+    page, table = mobility_page(both), velocities_markdown(both)
+    assert page.count(">90.00°, tungsten</h2>") == 1
+    assert ">90.00°, known law</h2>" in page
+    assert "| 90.00°, tungsten |" in table
+    assert "known law" not in velocities_markdown(rows)
+    assert {row["potential"] for row in csv.DictReader(io.StringIO(velocities_csv(both)))} == {"known law", "tungsten"}
+
+
 def test_series_have_error_bars_and_their_thermal_floor(rows: list[VelocityRow]) -> None:
     own = [row for row in rows if row.angle_deg == 90.0]
     figure = velocity_figure(own, "stress")

@@ -31,6 +31,7 @@ class VelocityRow:
 
     Attributes:
         name: what the trajectory is called.
+        potential: id of the potential, or name of the law that moved the lines.
         kind: ``dipole`` or ``loop``.
         angle_deg: angle of a dipole; NaN for a loop.
         radius_nm: radius of a loop; NaN for a dipole.
@@ -48,6 +49,7 @@ class VelocityRow:
     """
 
     name: str
+    potential: str
     kind: CellKind
     angle_deg: float
     radius_nm: float
@@ -85,6 +87,7 @@ def velocity_row(name: str, trajectory: Trajectory) -> VelocityRow:
     cell, scenario = trajectory.cell, trajectory.scenario
     return VelocityRow(
         name=name,
+        potential=trajectory.potential.id,
         kind=cell.kind,
         angle_deg=math.nan if cell.character_angle_deg is None else cell.character_angle_deg,
         radius_nm=math.nan if cell.radius_angstrom is None else cell.radius_angstrom / 10,
@@ -120,9 +123,10 @@ def velocities_markdown(rows: Sequence[VelocityRow]) -> str:
 
 def velocity_cells(rows: Sequence[VelocityRow]) -> list[list[str]]:
     """Cells of every row, in the order of `COLUMNS`."""
+    labels = _labels(rows)
     return [
         [
-            row.lines,
+            labels[row.name],
             number(row.stress_mpa, 0),
             number(row.temperature_k, 0),
             str(row.seed),
@@ -165,10 +169,10 @@ def mobility_page(
 
 
 def in_order(rows: Sequence[VelocityRow]) -> list[VelocityRow]:
-    """Dipoles by angle, then loops by radius; each by temperature, stress and seed."""
+    """By potential; dipoles by angle, then loops by radius; each by temperature, stress and seed."""
     return sorted(
         rows,
-        key=lambda row: (row.kind, *_sizes(row), row.temperature_k, row.stress_mpa, row.seed, row.name),
+        key=lambda row: (row.potential, row.kind, *_sizes(row), row.temperature_k, row.stress_mpa, row.seed, row.name),
     )
 
 
@@ -178,6 +182,12 @@ def example_of(rows: Sequence[VelocityRow]) -> VelocityRow | None:
     return max(shown, key=lambda row: (row.kind == "loop", row.time_ps), default=None)
 
 
+def _labels(rows: Sequence[VelocityRow]) -> dict[str, str]:
+    """Which lines those of each trajectory are, by its name; with the potential where there are several."""
+    several = len({row.potential for row in rows}) > 1
+    return {row.name: f"{row.lines}, {row.potential}" if several else row.lines for row in rows}
+
+
 def _sizes(row: VelocityRow) -> tuple[float, float]:
     return (float(np.nan_to_num(row.angle_deg)), float(np.nan_to_num(row.radius_nm)))
 
@@ -185,8 +195,9 @@ def _sizes(row: VelocityRow) -> tuple[float, float]:
 def _sections(rows: Sequence[VelocityRow]) -> Iterator[Section]:
     from glideflow.reporting.figures.mobility import velocity_figure
 
-    for position, lines in enumerate(dict.fromkeys(row.lines for row in rows)):
-        own = [row for row in rows if row.lines == lines]
+    labels = _labels(rows)
+    for position, lines in enumerate(dict.fromkeys(labels[row.name] for row in rows)):
+        own = [row for row in rows if labels[row.name] == lines]
         name = f"lines-{position}"
         plots = [plot(f"{name}-stress", f"{lines}: velocity against stress.", velocity_figure(own, "stress"))]
         if len({row.temperature_k for row in own}) > 1:
