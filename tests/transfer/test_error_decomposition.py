@@ -269,8 +269,8 @@ def test_the_map_draws_every_term(table: ErrorTable) -> None:
 
 def test_the_stacks_reach_the_mean_error(table: ErrorTable) -> None:
     *bars, total = decomposition(table).data
-    np.testing.assert_allclose(np.sum([bar.y for bar in bars], axis=0), total.y)
-    assert len(total.y) == 5  # routes of W; those of Ta have no reference
+    np.testing.assert_allclose(np.sum([bar.x for bar in bars], axis=0), total.x)
+    assert len(total.x) == 5  # routes of W; those of Ta have no reference
     without = replace(table, routes=tuple(each for each in table.routes if not each.values))
     assert "No machine-learned" in decomposition(without).layout.annotations[0].text
     assert "No errors" in error_map(replace(table, terms=())).layout.annotations[0].text

@@ -111,6 +111,6 @@ def _figures(report: PredictionReport) -> Iterator[tuple[str, str, go.Figure]]:
     )
     yield (
         "elastic",
-        "What elastic constants do at fixed γ, by central differences of 3 %.",
+        "What one percent of each elastic constant does at fixed γ, by central differences of 3 %.",
         elastic_sensitivity(found),
     )

@@ -20,11 +20,13 @@ class Plot:
         id: name of its element.
         caption: what it shows.
         figure: the figure as JSON.
+        narrowest_px: width below which it is moved sideways instead of being made narrower.
     """
 
     id: str
     caption: str
     figure: dict[str, Any]
+    narrowest_px: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,9 @@ class Section:
     tables: tuple[TextTable, ...] = ()
 
 
-def plot(name: str, caption: str, figure: go.Figure) -> Plot:
+def plot(name: str, caption: str, figure: go.Figure, *, narrowest_px: int = 0) -> Plot:
     """A figure with its caption, as it goes into the page."""
-    return Plot(id=name, caption=caption, figure=figure_json(figure))
+    return Plot(id=name, caption=caption, figure=figure_json(figure), narrowest_px=narrowest_px)
 
 
 def text_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:

@@ -23,6 +23,10 @@ _CSV_COLUMNS = (
 )
 
 
+_MAP_PX = 680
+"""Width at which names of errors and numbers in the cells of their map can be read."""
+
+
 def term_rows(table: ErrorTable) -> list[list[str]]:
     """Cells of every term, in the order of `TERM_COLUMNS`; a term without values says why."""
     return [_term_row(term) for term in table.terms]
@@ -70,6 +74,7 @@ def error_section(table: ErrorTable) -> Section:
                 "errors-map",
                 "Median factor of every error (n); the pointer says why a cell is empty.",
                 error_map(table),
+                narrowest_px=_MAP_PX,
             ),
             plot("errors-routes", "Mean error of every route to the Peierls stress.", decomposition(table)),
         ),

@@ -60,7 +60,7 @@ def elastic_sensitivity(found: Sensitivity) -> go.Figure:
     figure = go.Figure(
         layout=style.layout(
             140 + 34 * len(names),
-            xaxis=style.axis("change of τ in percent for one percent of the constant", zeroline=True),
+            xaxis=style.axis("change of τ (%)", zeroline=True),
             yaxis=style.axis("", categoryorder="array", categoryarray=names[::-1]),
             showlegend=False,
         )
@@ -104,5 +104,6 @@ def _markers(places: FloatArray, name: str, marker: dict[str, object]) -> go.Sca
         mode="markers",
         name=name,
         marker=marker,
+        cliponaxis=False,
         hovertemplate=f"{name}: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
     )

@@ -60,8 +60,8 @@ def error_map(table: ErrorTable) -> go.Figure:
 def decomposition(table: ErrorTable) -> go.Figure:
     """Mean of log₁₀ τ/τ_MLFF of every route as a stack of its terms, for the metals that have a reference.
 
-    Corresponds to Fig. 2l. Terms that raise the stress stand above zero and those that lower it below; their sum, the
-    mean error, is the black mark.
+    Corresponds to Fig. 2l, lying: names of routes are longer than a narrow window is wide. Terms that raise the stress
+    stand to the right of one and those that lower it to the left; their sum, the mean error, is the black mark.
     """
     routes = [route for route in table.routes if route.values]
     if not routes:
@@ -69,11 +69,11 @@ def decomposition(table: ErrorTable) -> go.Figure:
     names = list(dict.fromkeys(name for route in routes for name in route.terms))
     figure = go.Figure(
         layout=style.layout(
-            style.height_with_legend(470, len(names) + 1),
+            style.height_with_legend(110 + 22 * len(routes), len(names) + 1),
             barmode="relative",
             bargap=0.35,
-            xaxis=style.axis("", type="multicategory", showgrid=False),
-            yaxis=style.axis("mean error, a factor of", **_factor_ticks(routes)),
+            xaxis=style.axis("factor", **_factor_ticks(routes)),
+            yaxis=style.axis("", type="multicategory", showgrid=False, range=[len(routes) - 0.5, -0.5]),
         )
     )
     for number, name in enumerate(names):
@@ -85,8 +85,9 @@ def decomposition(table: ErrorTable) -> go.Figure:
 def _bars(routes: Sequence[RouteError], name: str, number: int) -> go.Bar:
     parts = [_part(route, name) for route in routes]
     return go.Bar(
-        x=_places(routes),
-        y=[mean for mean, _ in parts],
+        x=[mean for mean, _ in parts],
+        y=_places(routes),
+        orientation="h",
         name=name,
         marker={
             "color": style.COLOURS[number % len(style.COLOURS)],
@@ -99,11 +100,11 @@ def _bars(routes: Sequence[RouteError], name: str, number: int) -> go.Bar:
 
 def _totals(routes: Sequence[RouteError]) -> go.Scatter:
     return go.Scatter(
-        x=_places(routes),
-        y=[float(route.mean_log10.sum()) for route in routes],
+        x=[float(route.mean_log10.sum()) for route in routes],
+        y=_places(routes),
         mode="markers",
         name="in all",
-        marker={"color": style.INK, "symbol": "line-ew", "size": 26, "line": {"width": 3, "color": style.INK}},
+        marker={"color": style.INK, "symbol": "line-ns", "size": 16, "line": {"width": 3, "color": style.INK}},
         customdata=[
             f"n = {route.values}, mean {significant(route.mean_mpa)} MPa, e = {route.relative_percent:.0f} %"
             for route in routes

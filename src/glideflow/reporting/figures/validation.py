@@ -77,11 +77,14 @@ def learning(curves: Sequence[LearningCurve]) -> go.Figure:
     """Median factor against the number of families trained on, mean over seeds; bars: smallest and largest seed."""
     if not curves:
         return go.Figure(layout=style.empty("No learning curve was made."))
+    highest = max(2.0, *(float(np.nanmax(each.median_factor)) for each in curves))
     figure = go.Figure(
         layout=style.layout(
             style.height_with_legend(420, len(curves)),
             xaxis=style.axis("families trained on", type="log", dtick="D2"),
-            yaxis=style.axis("median factor of the error", type="log", dtick="D2"),
+            yaxis=style.axis(
+                "median factor of the error", type="log", dtick="D2", range=[0, 1.05 * float(np.log10(highest))]
+            ),
         )
     )
     for number, each in enumerate(curves):
