@@ -203,7 +203,7 @@ QUALITY_FLAGS = (
     QualityFlag(
         name="unsettled size series",
         concerns=("peierls_series",),
-        meaning="the value still changes with the size of the cell by more than its error",
+        meaning="what the size of the cells leaves open is more than peierls_series.settled_below (10 %) of the value",
     ),
     QualityFlag(
         name="not a number",

@@ -106,4 +106,13 @@ def test_nothing_to_verify_is_no_success(built: Command) -> None:
     Path("run.yaml").write_text("potentials: {sources: [{kind: folder, path: empty}]}\n", encoding="utf-8")
     nothing = built("verify", "--library", "own.h5", "--config", "run.yaml")
     assert nothing.exit_code == 1
-    assert "1 not computed again, no source holds it: Al_2008Mendelev_Al_eam-fs" in nothing.stderr
+    assert "1 cannot be computed again, no source holds it: Al_2008Mendelev_Al_eam-fs" in nothing.stderr
+
+
+def test_of_many_potentials_without_files_some_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    from glideflow.cli.library import MOST_NAMED, _tell_without_files
+
+    _tell_without_files({f"potential{number:02}": "no source holds it" for number in range(MOST_NAMED + 7)})
+    said = capsys.readouterr().err
+    assert said.startswith("17 cannot be computed again, no source holds it: potential00, ")
+    assert said.endswith("potential09 and 7 more (--json names them)\n")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from glideflow.records import Library
 
 DIFFERENT = 1
+MOST_NAMED = 10
+"""Potentials that one line of a message names."""
 """Exit status of comparisons that find a difference."""
 
 LibraryOption = Annotated[
@@ -364,7 +366,9 @@ def _outcome(check: Check) -> str:
 def _tell_without_files(missing: dict[str, str]) -> None:
     for reason in dict.fromkeys(missing.values()):
         ids = [name for name, found in missing.items() if found == reason]
-        print(printable(f"{len(ids)} not computed again, {reason}: {', '.join(ids)}"), file=sys.stderr)
+        named = ", ".join(ids[:MOST_NAMED])
+        more = f" and {len(ids) - MOST_NAMED} more (--json names them)" if len(ids) > MOST_NAMED else ""
+        print(printable(f"{len(ids)} cannot be computed again, {reason}: {named}{more}"), file=sys.stderr)
 
 
 def _print_difference(found: LibraryDifference) -> None:
