@@ -16,6 +16,7 @@ import pytest
 from glideflow.cli.app import app
 from glideflow.errors import StorageError
 from glideflow.library import table
+from glideflow.properties.results import PeierlsStressResult
 from glideflow.records import Library
 from glideflow.reporting.labels import with_error
 from glideflow.reporting.website.outline import MARKER, outline
@@ -137,6 +138,18 @@ def test_a_page_shows_every_kind_of_stress(read: Read, site: Path, library: Libr
     assert "by the paper's protocol" in text
     assert "17.5" in text
     assert "by strain control" in text
+    assert "The error is that of the search" not in text  # a limit of large cells has a whole one
+
+
+def test_the_error_of_a_single_cell_says_what_it_does_not_hold(read: Read, site: Path, library: Library) -> None:
+    plan, said = outline(library), []
+    for entry in library.entries:
+        text = read(site / plan.potential_page(entry.potential.id)).text
+        stage = entry.stage("peierls_stress")
+        value = stage is not None and isinstance(stage.result, PeierlsStressResult) and not stage.result.is_upper_bound
+        said.append("The error is that of the search in this cell of" in text)
+        assert said[-1] == (value and entry.stage("peierls_series") is None)
+    assert any(said)
 
 
 def test_a_page_explains_flags_failures_and_sources(read: Read, site: Path, library: Library) -> None:

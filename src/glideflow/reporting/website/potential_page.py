@@ -83,6 +83,7 @@ class PotentialPage:
 
     sample: Sample
     slip_system: str
+    error_note: str
     detail: PotentialDetail
     flags: tuple[tuple[str, str], ...]
     source_remarks: tuple[str, ...]
@@ -107,6 +108,7 @@ def potential_page(site: Outline, sample: Sample, how: Usage) -> PotentialPage:
     return PotentialPage(
         sample=sample,
         slip_system=_slip_system(site, entry),
+        error_note=_error_note(entry),
         detail=potential_detail(entry),
         flags=tuple((name, _MEANINGS.get(name, "")) for name in entry.flags),
         source_remarks=_source_remarks(entry),
@@ -128,6 +130,18 @@ def _slip_system(site: Outline, entry: LibraryEntry) -> str:
     """Slip system and character that the headline is about, in words; empty without a Peierls stress."""
     result = next((stage.result for stage in entry.stages if isinstance(stage.result, PeierlsStressResult)), None)
     return "" if result is None else _labelled(site, result)
+
+
+def _error_note(entry: LibraryEntry) -> str:
+    """What the error of the headline's value does not hold; empty where that is a limit of large cells or a bound."""
+    results = [stage.result for stage in entry.stages]
+    if any(isinstance(result, PeierlsSeriesResult) for result in results):
+        return ""
+    cell = next((result for result in results if isinstance(result, PeierlsStressResult)), None)
+    if cell is None or cell.is_upper_bound:
+        return ""
+    size = f"{cell.burgers_vectors} b × {cell.height_angstrom:.0f} Å"
+    return f"The error is that of the search in this cell of {size}; larger cells change the value by more."
 
 
 def stress_text(sample: Sample) -> str:
