@@ -122,7 +122,8 @@ def line_graph(
     shares = _gauss_shares(settings.gauss_points)
     owners = np.repeat(np.arange(lines.nodes), len(shares))  # (P,) segment of each Gauss point
     points = (lines.starts[:, None] + shares[:, None] * lines.segments[:, None]).reshape(-1, 3)
-    stress = applied_stress_mpa + _line_stress(points, lines, settings)
+    segments = (lines.starts, lines.starts + lines.segments, lines.burgers)
+    stress = applied_stress_mpa + segments_stress_mpa(points, segments, lines.cell, settings)
     at_nodes, at_points = lines.frame_at_nodes(), lines.frame_at_segments(owners)
     links = _nearest_nodes(shares, lines.following)
     positions, ends, _ = frame.segments()
@@ -213,24 +214,38 @@ def _lines_of(frame: LineFrame, smoothing_passes: int) -> _Lines:
     )
 
 
-def _line_stress(points: FloatArray, lines: _Lines, settings: MobilityFeatureSettings) -> FloatArray:
-    """(P, 3, 3) stress of the lines and their periodic images in MPa.
+def segments_stress_mpa(
+    points_angstrom: FloatArray,
+    segments: tuple[FloatArray, FloatArray, FloatArray],
+    cell_angstrom: FloatArray,
+    medium: MobilityFeatureSettings,
+) -> FloatArray:
+    """(P, 3, 3) stress of all segments and of their periodic images in MPa, with the mean over the cell zero.
 
     The sum over images depends a little on which of them lie in the cell; with a cell that moves with the lines it does
     not depend on where they are in space.
+
+    Args:
+        points_angstrom: (P, 3) points.
+        segments: (S, 3) starts, ends and Burgers vectors in Å.
+        cell_angstrom: (3, 3) cell vectors as rows.
+        medium: elastic medium and images.
+
+    Raises:
+        PropertyError: the lines have no periodic stress field.
     """
-    ends = lines.starts + lines.segments
-    corner = (0.5 * (lines.starts + ends)).mean(axis=0) - lines.cell.sum(axis=0) / 2
+    starts, ends, burgers = segments
+    corner = (0.5 * (starts + ends)).mean(axis=0) - cell_angstrom.sum(axis=0) / 2
     return periodic_stress(
-        points - corner,
-        lines.starts - corner,
+        points_angstrom - corner,
+        starts - corner,
         ends - corner,
-        lines.burgers,
-        lines.cell,
-        shear_modulus=settings.shear_modulus_gpa * 1e3,
-        poisson_ratio=settings.poisson_ratio,
-        core_radius=settings.core_radius_burgers * float(lines.size.mean()),
-        images=settings.images,
+        burgers,
+        cell_angstrom,
+        shear_modulus=medium.shear_modulus_gpa * 1e3,
+        poisson_ratio=medium.poisson_ratio,
+        core_radius=medium.core_radius_burgers * float(np.linalg.norm(burgers, axis=1).mean()),
+        images=medium.images,
     )
 
 

@@ -11,8 +11,7 @@ from glideflow.config.mobility_network import MobilityFeatureSettings
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import PropertyError
 from glideflow.mobility.features import LocalFrame
-from glideflow.mobility.graph import SHORTEST_SEGMENT_ANGSTROM, STEEPEST_TANGENT, slip_normal
-from glideflow.mobility.stress import periodic_stress
+from glideflow.mobility.graph import SHORTEST_SEGMENT_ANGSTROM, STEEPEST_TANGENT, segments_stress_mpa, slip_normal
 from glideflow.mobility.trajectory import LineFrame
 
 
@@ -115,39 +114,12 @@ class LineConditions:
         """(N, G) resolved shear stress of everything at the Gauss points of all segments, in MPa."""
         geometry = self.geometry
         points = geometry.starts_angstrom[:, None] + shares[:, None] * geometry.segments_angstrom[:, None]
-        stress = self.applied_stress_mpa + line_stress_mpa(points.reshape(-1, 3), self.frame, self.medium)
+        stress = self.applied_stress_mpa + segments_stress_mpa(
+            points.reshape(-1, 3), self.frame.segments(), self.frame.cell_angstrom, self.medium
+        )
         directions = geometry.at_segments.burgers_direction
         at_points = stress.reshape(*points.shape[:2], 3, 3) @ geometry.normal  # (N, G, 3)
         return np.asarray(np.einsum("ni,ngi->ng", directions, at_points))
-
-
-def line_stress_mpa(points_angstrom: FloatArray, frame: LineFrame, medium: MobilityFeatureSettings) -> FloatArray:
-    """(P, 3, 3) stress of all lines of a frame and of their periodic images, with the mean over the cell zero.
-
-    The cell is taken about the lines: the sum over images depends a little on which of them lie inside it, and so does
-    not depend on where the lines are in space.
-
-    Args:
-        points_angstrom: (P, 3) points.
-        frame: the lines.
-        medium: elastic medium and images.
-
-    Raises:
-        PropertyError: the lines have no periodic stress field.
-    """
-    starts, ends, burgers = frame.segments()
-    corner = (0.5 * (starts + ends)).mean(axis=0) - frame.cell_angstrom.sum(axis=0) / 2
-    return periodic_stress(
-        points_angstrom - corner,
-        starts - corner,
-        ends - corner,
-        burgers,
-        frame.cell_angstrom,
-        shear_modulus=medium.shear_modulus_gpa * 1e3,
-        poisson_ratio=medium.poisson_ratio,
-        core_radius=medium.core_radius_burgers * float(np.linalg.norm(burgers, axis=1).mean()),
-        images=medium.images,
-    )
 
 
 def node_geometry(frame: LineFrame) -> NodeGeometry:
