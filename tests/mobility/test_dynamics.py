@@ -25,7 +25,7 @@ from glideflow.mobility.loops import shear_loop
 from glideflow.mobility.molecular_dynamics import DynamicsSession
 from glideflow.mobility.orientations import nearest_line
 from glideflow.mobility.trajectory import FRAME_ARRAYS, MobilityScenario, Trajectory, read_trajectory
-from glideflow.mobility.velocities import glide_velocity
+from glideflow.mobility.velocities import displacements_angstrom, glide_velocity
 
 if TYPE_CHECKING:
     from conftest import Hold
@@ -305,6 +305,23 @@ def test_a_restart_file_holds_thermostat_and_barostat(make_request: Request, tmp
     np.testing.assert_allclose(found.cell_angstrom, without_break.cell_angstrom, atol=1e-5)
     moved = (found.positions_angstrom - without_break.positions_angstrom) @ np.linalg.inv(found.cell_angstrom)
     np.testing.assert_allclose(moved - np.rint(moved), 0.0, atol=1e-6)
+
+
+def test_the_lines_glide_where_the_stress_drives_them_and_back_as_far_under_the_reversed_one(
+    make_request: Request, tmp_path: Path
+) -> None:
+    settings = TINY.model_copy(
+        update={"duration_ps": 1.2, "checkpoint_interval_ps": 0.4, "extraction_interval_ps": 0.1, "expansion_ps": 0.0}
+    )
+    gone = []
+    for stress_mpa in (1000.0, -1000.0):
+        scenario = MobilityScenario(stress_mpa=stress_mpa, temperature_k=100.0, seed=1)
+        frames = list(simulate(make_request(settings=settings, scenario=scenario, work=tmp_path)).frames())
+        gone.append(np.diff(displacements_angstrom([frames[0], frames[-1]]), axis=0)[0])
+    forth, back = np.array(gone)  # (lines,) each, positive in the sense of the force of a positive stress
+    assert (forth > 5.0).all()
+    assert (back < -5.0).all()
+    assert back.mean() == pytest.approx(-forth.mean(), rel=0.3)
 
 
 @pytest.mark.slow  # four minutes of one core: eight picoseconds of thirty thousand atoms
