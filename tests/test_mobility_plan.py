@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from glideflow.config.engine import EngineSettings
 from glideflow.config.load import load_settings, settings_from_mapping
 from glideflow.config.run import RunSettings
 from glideflow.mobility.scenarios import Scenario, trajectory_file
@@ -93,6 +94,24 @@ def test_gpus_are_held_as_long_as_jobs_last() -> None:
     trajectories = plan.run.rules[1]
     assert plan.run.gpu_hours == pytest.approx(2 * trajectories.core_hours)
     assert plan_mobility(run_with(), IRON, cores=1).run.gpu_hours == 0
+
+
+def test_gpus_move_the_atoms_at_the_published_speed_and_wait_for_the_extraction(repository: Path) -> None:
+    settings = load_settings(repository / "config/paper.yaml")
+    planned = {
+        threads: plan_mobility(
+            settings.model_copy(
+                update={"engine": EngineSettings(accelerator="kokkos", gpus=1, threads=threads, time_limit_s=1e6)}
+            ),
+            IRON,
+            cores=512,
+        )
+        for threads in (1, 8)
+    }
+    for threads, plan in planned.items():
+        expected = plan.gpu_hours_dynamics + plan.gpu_hours_extraction / threads
+        assert plan.run.gpu_hours == pytest.approx(expected, rel=0.1)  # checkpoints, building and start-up besides
+        assert plan.run.rules[1].core_hours == pytest.approx(threads * plan.run.gpu_hours)
 
 
 def test_the_paper_tier_has_the_papers_size(repository: Path) -> None:

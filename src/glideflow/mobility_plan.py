@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glideflow.config.engine import EngineSettings
 from glideflow.config.mobility import MobilitySettings
 from glideflow.config.run import RunSettings
 from glideflow.cost import NEIGHBOUR_ANGSTROM, OTHER_NEIGHBOUR_ANGSTROM, Cost, microseconds_per_atom
@@ -121,6 +122,9 @@ def timesteps(settings: MobilitySettings, scenario: Scenario) -> int:
 def trajectory_cost(settings: RunSettings, scenario: Scenario, potential: Potential) -> Cost:
     """What one trajectory takes: dynamics, extraction, checkpoints and thermal expansion.
 
+    Extraction is shared by all cores of a job. GPUs are counted at the published speed, and several as that many times
+    one.
+
     Args:
         settings: configuration of the run.
         scenario: the trajectory.
@@ -132,7 +136,7 @@ def trajectory_cost(settings: RunSettings, scenario: Scenario, potential: Potent
     """
     mobility, dynamics = settings.mobility, settings.mobility.dynamics
     atoms = atoms_of(mobility, scenario, potential.element)
-    per_step = DYNAMICS_SHARE * microseconds_per_atom(potential.pair_style)
+    per_step = _core_microseconds_per_atom_step(settings.engine, potential)
     crystal = 2 * dynamics.expansion_cells**3 * dynamics.expansion_ps / dynamics.timestep_ps * per_step
     checkpoints = dynamics.duration_ps / dynamics.checkpoint_interval_ps * CHECKPOINT_MICROSECONDS_PER_ATOM
     extraction = dynamics.frames * EXTRACTION_MICROSECONDS_PER_ATOM
@@ -144,6 +148,15 @@ def trajectory_cost(settings: RunSettings, scenario: Scenario, potential: Potent
         result_bytes=dynamics.frames * (FRAME_BYTES + NODE_BYTES * nodes),
         partial_bytes=RESTART_BYTES_PER_ATOM * atoms,
     )
+
+
+def _core_microseconds_per_atom_step(engine: EngineSettings, potential: Potential) -> float:
+    """Core time of a timestep: of all cores of a job, which wait where GPUs move the atoms at the published speed."""
+    on_core = DYNAMICS_SHARE * microseconds_per_atom(potential.pair_style)
+    if not engine.gpus:
+        return on_core
+    slower = on_core / (DYNAMICS_SHARE * microseconds_per_atom("eam/fs"))
+    return 1e6 * slower / (GPU_ATOM_STEPS_PER_S * engine.gpus) * job_threads(engine)
 
 
 def trajectory_memory_mb(settings: RunSettings, scenario: Scenario, potential: Potential, attempt: int) -> int:
