@@ -120,6 +120,7 @@ def peierls(
 
     By stress control a load is raised until no equilibrium is left. By strain control the cell is sheared and its
     largest stress taken: an independent check, in one direction of loading and at two to three times the cost.
+    What a larger cell would change is not in the error: peierls-series computes that.
     """
     _run(
         "peierls_stress" if control is Control.STRESS else "peierls_strain",
