@@ -73,6 +73,40 @@ def iron(search: Search) -> PeierlsStressResult:
     return search("Fe")
 
 
+@pytest.fixture(scope="session")
+def magnesium(search: Search) -> PeierlsStressResult:
+    return search("Mg", start_positions=(0.0,), directions=("forward",))
+
+
+def test_noise_leads_from_a_symmetric_core_to_the_one_that_breaks_the_mirror(
+    search: Search, magnesium: PeierlsStressResult
+) -> None:
+    """Atoms that the mirror plane across the line maps onto themselves never leave it without noise."""
+    symmetric = search("Mg", start_positions=(0.0,), directions=("forward",), start_noise_angstrom=0.0)
+    assert symmetric.core_unloaded.transverse_angstrom is not None
+    assert magnesium.core_unloaded.transverse_angstrom is not None
+    assert np.abs(symmetric.core_unloaded.transverse_angstrom).max() < 1e-9
+    assert np.abs(magnesium.core_unloaded.transverse_angstrom).max() > 0.1
+    assert symmetric.peierls_mpa < 0.6 * magnesium.peierls_mpa
+
+
+def test_equilibria_under_load_hold_against_noise(
+    search: Search, magnesium: PeierlsStressResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only the unloaded core: a saddle point, too, has no forces."""
+    relax, generator = module._Loader._relax, np.random.default_rng(1)
+
+    def from_noise(loader: Any, stress_mpa: float, start: Any, *others: Any) -> Any:
+        block = loader.problem.block_size
+        noise = np.append(generator.uniform(-0.01, 0.01, len(start) - block), np.zeros(block))
+        return relax(loader, stress_mpa, start + noise, *others[:2])
+
+    monkeypatch.setattr(module._Loader, "_relax", from_noise)
+    noisy = search("Mg", start_positions=(0.0,), directions=("forward",))
+    error = np.hypot(noisy.peierls_error_mpa, magnesium.peierls_error_mpa)
+    assert noisy.peierls_mpa == pytest.approx(magnesium.peierls_mpa, abs=float(error))
+
+
 def test_what_a_result_says_of_its_search(iron: PeierlsStressResult) -> None:
     assert not iron.is_upper_bound
     assert iron.flags == ()
