@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,6 +221,28 @@ def test_networks_that_a_law_cannot_take_are_refused() -> None:
         mobility.Mobility(Manager({"cell": {}}), dict(stress))
     with pytest.raises(PropertyError, match="burgmag = 0"):
         OpenDisMobility(SAME, {}, temperature_k=300.0)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "named"),
+    [
+        (("segs", "nodeids"), [[0, 1], [1, 2], [2, 9]], "ends at no node"),
+        (("segs", "burgers"), np.full((3, 3), np.nan), "not finite"),
+        (("segs", "planes"), np.zeros((2, 3)), "another number"),
+        (("cell", "h"), np.zeros((3, 3)), "without volume"),
+    ],
+)
+def test_networks_whose_parts_do_not_fit_are_refused(part: tuple[str, str], value: Any, named: str) -> None:
+    data = straight((1.0, 0.0, 0.0))
+    data[part[0]][part[1]] = np.asarray(value)
+    with pytest.raises(PropertyError, match=named):
+        read_network(data, BURGMAG)
+
+
+@pytest.mark.parametrize("temperature_k", [0.0, -3.0, math.nan])
+def test_a_temperature_that_is_none_is_refused(temperature_k: float) -> None:
+    with pytest.raises(PropertyError, match="a temperature of"):
+        OpenDisMobility(SAME, {"burgmag": BURGMAG}, temperature_k=temperature_k)
 
 
 def test_pydis_moves_a_loop_by_our_law_as_by_its_own() -> None:

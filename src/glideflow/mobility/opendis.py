@@ -8,7 +8,8 @@ to the sense from the first to the second node of a segment, as here, with the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+import math
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -97,6 +98,7 @@ def read_network(data: Mapping[str, Any], burgmag_m: float) -> Network:
             expected="what DisNetManager.export_data() of OpenDiS gives: cell, nodes, segs",
             next_step="take a version of OpenDiS with this layout (2024 or later)",
         ) from error
+    _refuse_misfit(box, nodes, len(positions), (burgers, planes))
     vectors = _nearest(positions[nodes[:, 1]] - positions[nodes[:, 0]], box, (x, y, z))
     _refuse_odd(positions, vectors, tags, nodes)
     return Network(
@@ -127,7 +129,7 @@ class OpenDisMobility:
         largest_speed_m_per_s: speed to which velocities are cut; None does not.
 
     Raises:
-        PropertyError: the state has no ``burgmag``.
+        PropertyError: the state has no ``burgmag``, or the temperature is none.
     """
 
     def __init__(
@@ -145,6 +147,12 @@ class OpenDisMobility:
                 f"burgmag = {burgmag:g} in the state of OpenDiS",
                 expected="the length of the Burgers vector in m, which is its unit of length",
                 next_step='set state["burgmag"], e.g. 2.48e-10',
+            )
+        if not 0 < temperature_k < math.inf:
+            raise PropertyError(
+                f"a temperature of {temperature_k:g} K",
+                expected="a finite temperature above zero",
+                next_step="correct temperature_k",
             )
         self.law = law
         self.temperature_k = temperature_k
@@ -422,6 +430,23 @@ def _units(vectors: FloatArray) -> FloatArray:
 def _nearest(vectors: FloatArray, cell: FloatArray, periodic: tuple[bool, bool, bool]) -> FloatArray:
     fractional = np.linalg.solve(cell.T, vectors.T).T
     return np.asarray((fractional - np.rint(fractional) * np.array(periodic)) @ cell)
+
+
+def _refuse_misfit(box: FloatArray, nodes: IntArray, count: int, of_segments: Sequence[FloatArray]) -> None:
+    """Refuse a network whose cell, segments and nodes do not fit together."""
+    odd = [
+        (box.shape != (3, 3) or not abs(np.linalg.det(box)) > 0, "a cell without volume"),
+        (any(len(each) != len(nodes) for each in of_segments), "another number of Burgers vectors or planes"),
+        (not all(np.isfinite(each).all() for each in of_segments), "a Burgers vector or plane that is not finite"),
+        (bool(len(nodes)) and not 0 <= nodes.min() <= nodes.max() < count, "a segment that ends at no node"),
+    ]
+    found = [text for is_odd, text in odd if is_odd]
+    if found:
+        raise PropertyError(
+            f"a dislocation network with {', '.join(found)}",
+            expected=f"segments between {count} nodes with a finite Burgers vector and plane each",
+            next_step="look at the network: DisNet.is_sane()",
+        )
 
 
 def _refuse_odd(positions: FloatArray, vectors: FloatArray, tags: tuple[Tag, ...], nodes: IntArray) -> None:
