@@ -100,6 +100,12 @@ def test_what_cannot_be_built_is_named() -> None:
         build("--angle", "45", "--set", "mobility.cells.longest_period_nm=1", "--as-built")
     with pytest.raises(ConfigurationError, match=r"the file cell\.cif"):
         build("--output", "cell.cif", "--as-built")
+    for kind in ("dipole", "loop"):
+        with pytest.raises(ConfigurationError, match="shear stress of nan MPa"):
+            build("--kind", kind, "--stress", "nan", "--as-built")
+    with pytest.raises(ConfigurationError, match="a loop of radius nan nm") as refused:
+        build("--kind", "loop", "--radius", "nan", "--as-built")
+    assert refused.value.next_step == "correct the radius"
 
 
 def test_an_unsound_cell_is_shown_but_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

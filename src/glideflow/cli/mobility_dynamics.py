@@ -56,7 +56,9 @@ RadiusOption = Annotated[
 
 AngleOption = Annotated[
     float,
-    typer.Option(help="Angle of a dipole between Burgers vector and lines.", rich_help_panel=SCENARIO_PANEL),
+    typer.Option(
+        help="Angle of a dipole between Burgers vector and lines, in degrees.", rich_help_panel=SCENARIO_PANEL
+    ),
 ]
 SizeOption = Annotated[
     tuple[float, float, float] | None,

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
+from glideflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 CellKind = Literal["dipole", "loop"]
+
+
+def refuse_endless_stress(stress_mpa: float) -> None:
+    """Refuse a resolved shear stress that is not finite.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not math.isfinite(stress_mpa):
+        raise ConfigurationError(
+            f"a resolved shear stress of {stress_mpa:g} MPa", expected="a finite one", next_step="correct the stress"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,7 +10,7 @@ from glideflow.crystals.lattices import FloatArray
 from glideflow.engines.cell import triangular_cell
 from glideflow.errors import ConfigurationError
 from glideflow.mobility.blocks import BccMetal, Block, perfect_block, whole_periods
-from glideflow.mobility.cells import DislocationCell, ReferenceLine
+from glideflow.mobility.cells import DislocationCell, ReferenceLine, refuse_endless_stress
 from glideflow.mobility.elasticity import elastic_strain
 from glideflow.mobility.orientations import LineOrientation
 
@@ -68,8 +68,9 @@ def shear_loop(
         images: images on either side along each axis.
 
     Raises:
-        ConfigurationError: the loop does not fit into the cell, or the size is none.
+        ConfigurationError: the loop does not fit into the cell, the size is none, or the stress is not finite.
     """
+    refuse_endless_stress(stress_mpa)
     block = perfect_block(metal, FRAME, whole_periods(metal, FRAME, size_nm))
     _refuse_large(radius_nm, block)
     burgers = metal.burgers_vector_angstrom(FRAME)
@@ -107,7 +108,9 @@ def _refuse_large(radius_nm: float, block: Block) -> None:
             f"a loop of radius {radius_nm:g} nm in a cell of {block.lengths_angstrom[0] / 10:.1f} x "
             f"{block.lengths_angstrom[1] / 10:.1f} nm",
             expected=f"a positive radius, and a diameter of at most {_LARGEST_SHARE:g} of the shorter edge",
-            next_step=f"take edges of {2 * radius_nm / _LARGEST_SHARE:.1f} nm or more, or a smaller radius",
+            next_step=f"take edges of {2 * radius_nm / _LARGEST_SHARE:.1f} nm or more, or a smaller radius"
+            if 0 < radius_nm < np.inf
+            else "correct the radius",
         )
 
 

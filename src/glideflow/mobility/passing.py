@@ -10,6 +10,7 @@ import numpy as np
 from glideflow.crystals.lattices import FloatArray
 from glideflow.errors import ConfigurationError
 from glideflow.mobility.blocks import BccMetal, whole_periods
+from glideflow.mobility.cells import refuse_endless_stress
 from glideflow.mobility.elasticity import IsotropicElasticity, IsotropicRow, anisotropic_row
 from glideflow.mobility.orientations import LineOrientation
 
@@ -82,8 +83,10 @@ def refuse_small(
         applied_mpa: smallest resolved shear stress under which the lines have to glide; its sign does not matter.
 
     Raises:
-        ConfigurationError: the two lines would stop each other; says how tall the cell has to be.
+        ConfigurationError: the two lines would stop each other; says how tall the cell has to be. Or the stress is not
+            finite.
     """
+    refuse_endless_stress(applied_mpa)
     edges = metal.lattice_constant_angstrom * orientation.periods
     nx, ny, nz = whole_periods(metal, orientation, size_nm)
     row = resolved_row(metal, orientation, elasticity)

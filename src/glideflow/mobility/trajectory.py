@@ -16,7 +16,7 @@ import numpy as np
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import ConfigurationError, PropertyError, StorageError
-from glideflow.mobility.cells import CellKind, DislocationCell
+from glideflow.mobility.cells import CellKind, DislocationCell, refuse_endless_stress
 from glideflow.mobility.extraction import DislocationLine, Topology
 from glideflow.records import PotentialSummary, Provenance, StageFailure
 from glideflow.storage import read_record, record, write_record
@@ -352,10 +352,7 @@ def refuse_conditions(stress_mpa: float, temperature_k: float) -> None:
     Raises:
         ConfigurationError: the stress is not finite, or the temperature is not a positive number.
     """
-    if not math.isfinite(stress_mpa):
-        raise ConfigurationError(
-            f"a resolved shear stress of {stress_mpa:g} MPa", expected="a finite one", next_step="correct the stress"
-        )
+    refuse_endless_stress(stress_mpa)
     if not 0 < temperature_k < math.inf:
         raise ConfigurationError(
             f"a temperature of {temperature_k:g} K",
