@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from glideflow.cli.app import app
 from glideflow.cli.options import PotentialChoice, RunChoice, chosen_potential, with_options
 from glideflow.config.run import RunSettings
-from glideflow.errors import DependencyError, GlideflowError
+from glideflow.errors import DependencyError, GlideflowError, PotentialError
+from glideflow.potentials.bundled import wheel_folder
 from glideflow.potentials.record import Potential
 
 NepFile = Callable[..., Path]
@@ -36,6 +37,31 @@ def test_the_ways_to_name_a_potential() -> None:
     calculator = chosen(**COPPER, calculator=EMT, argument=["asap_cutoff=true", "scale=2", "name=a=b"], cutoff=5.5)
     assert (calculator.engine, calculator.cutoff_angstrom) == ("ase", 5.5)
     assert json.loads(calculator.calculator_arguments) == {"asap_cutoff": True, "scale": 2, "name": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:9000], "holds 8998 values"),
+        (lambda lines: [*lines[:300], "0.1 " * 20, *lines[300:]], "holds 30027 values"),
+    ],
+)
+def test_tables_with_other_values_than_announced_are_refused_before_anything_is_computed(
+    tmp_path: Path, change: Callable[[list[str]], list[str]], said: str
+) -> None:
+    whole = (wheel_folder() / "Cu_mishin1.eam.alloy").read_text(encoding="utf-8").split("\n")
+    file = tmp_path / "Cu.eam.alloy"
+    file.write_text("\n".join(change(whole)), encoding="utf-8")
+    with pytest.raises(PotentialError, match=said):
+        chosen(**COPPER, pair_style="eam/alloy", pair_coeff=[f"* * {file} Cu"])
+
+
+def test_values_that_are_not_finite_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (wheel_folder() / "Cu_mishin1.eam.alloy").read_text(encoding="utf-8").split("\n")
+    file = tmp_path / "Cu.eam.alloy"
+    file.write_text("\n".join([*whole[:300], "nan", *whole[301:]]), encoding="utf-8")
+    assert chosen(**COPPER, pair_style="eam/alloy", pair_coeff=[f"* * {file} Cu"]).element == "Cu"
+    assert capsys.readouterr().err == "remark: Cu.eam.alloy holds 1 values that are not finite\n"
 
 
 @installed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args, get_typ
 import typer
 
 from glideflow.errors import ConfigurationError
+from glideflow.text import printable
 
 if TYPE_CHECKING:
     from glideflow.config.run import RunSettings
@@ -218,12 +220,32 @@ def _described_potential(choice: PotentialChoice) -> Potential:
         from glideflow.potentials.adhoc import potential_from_nep
 
         refuse_without_calorine()
-        return potential_from_nep(choice.element, structure, choice.nep)
+        return _undamaged(potential_from_nep(choice.element, structure, choice.nep))
     if choice.calculator is not None:
         return _calculator(choice, choice.element, structure, choice.calculator)
     from glideflow.potentials.adhoc import potential_from_command
 
-    return potential_from_command(choice.element, structure, choice.pair_style or "", choice.pair_coeff or [])
+    return _undamaged(
+        potential_from_command(choice.element, structure, choice.pair_style or "", choice.pair_coeff or [])
+    )
+
+
+def _undamaged(potential: Potential) -> Potential:
+    """A potential whose files hold what their headers announce.
+
+    LAMMPS passes over values that are too many, and computes with tables that these have shifted.
+
+    Raises:
+        PotentialError: they hold something else.
+    """
+    from glideflow.potentials.check import check_potential
+
+    report = check_potential(potential)
+    if report.problems:
+        raise report.problems[0]
+    for remark in report.remarks:
+        print(printable(f"remark: {remark}"), file=sys.stderr)
+    return potential
 
 
 def _calculator(choice: PotentialChoice, element: str, structure: Structure, calculator: str) -> Potential:
