@@ -140,7 +140,7 @@ def step_data(
                 f"{name} has no step of {settings.training.step_ps:g} ps: "
                 + ("; ".join(left_out) or "it has no frames"),
                 expected="frames a step apart after the start-up",
-                next_step="let it run longer, or leave it out",
+                next_step="let it run longer, or leave it out: `glideflow mobility train --leave-out`",
             )
         steps += found
         sources.append(_source(name, trajectory, left_out))
