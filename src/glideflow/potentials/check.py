@@ -117,7 +117,9 @@ def _check_values(file: Path, line: CoefficientLine) -> Iterator[str]:
     if line.style in LIBRARY_STYLES:
         _check_library(file, {str(word) for word in line.words})
     elif line.style in SETFL_STYLES:
-        yield from _check_table(file, line.style, setfl_header(file), header_lines=5)
+        header = setfl_header(file)
+        # The line of the only element is the sixth; those of several lie between their tables.
+        yield from _check_table(file, line.style, header, header_lines=6 if len(header.elements) == 1 else 5)
     elif line.style in FUNCFL_STYLES:
         yield from _check_table(file, line.style, funcfl_header(file), header_lines=3)
 
@@ -156,10 +158,10 @@ def _is_integer(text: str) -> bool:
 
 
 def _check_table(file: Path, style: str, header: TableHeader, header_lines: int) -> Iterator[str]:
-    """Count the values of a table and read them as numbers; words in the elements' own lines are passed over."""
-    words = file.read_bytes().split(b"\n", header_lines)[header_lines].split()
-    expected, elements = table_values(header)[style], max(len(header.elements), 1)
-    if not expected <= len(words) <= expected + MAX_HEADER_WORDS * elements:
+    """Count the values of a table and read them as numbers; words in lines of several elements are passed over."""
+    words = b"\n".join(file.read_bytes().split(b"\n", header_lines)[header_lines:]).split()
+    expected, elements = table_values(header)[style], len(header.elements)
+    if not expected <= len(words) <= expected + (MAX_HEADER_WORDS * elements if elements > 1 else 0):
         raise PotentialError(
             f"{file} holds {len(words)} values",
             expected=f"{expected} values and a line per element for pair_style {style}",
