@@ -42,6 +42,24 @@ def test_the_whole_grid_is_simulated_where_nothing_is_learned(project: Project) 
     assert pending(project, GRID) == SIMULATED
 
 
+def test_what_is_added_to_the_grid_repeats_nothing(project: Project) -> None:
+    results = project.root / "results/test/mobility"
+    grid = [
+        f"trajectories/dipole_{angle}deg_{stress}MPa_300K_0.h5"
+        for angle in (54.74, 90, 109.47)
+        for stress in (500, 1000)
+    ]
+    for name in (*grid, "lattice.h5", "elastic.h5", "velocities.md", "velocities.csv", "mobility.html"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).touch()
+    run = ("--configfile", "run.yaml", "--config", f"mobility={{{GRID}}}", "--", "mobility")
+    project.snakemake("--touch", "--forceall", *run)
+    wider = GRID.replace("[54.74, 90, 109.47]", "[54.74, 90, 109.47, 70.53]")
+    assert pending(project, wider) == {"mobility_trajectory": 2, "mobility_report": 1}
+    stronger = GRID.replace("[500, 1000]", "[500, 1000, 750]")
+    assert pending(project, stronger) == {"mobility_trajectory": 3, "mobility_report": 1}
+
+
 def test_an_ensemble_learns_from_the_whole_grid_once_where_that_is_asked_for(project: Project) -> None:
     learned = {"mobility_training": 1, "mobility_validation": 1}
     assert pending(project, f"{GRID}, learning: {{whole_grid: true}}") == SIMULATED | learned

@@ -26,13 +26,10 @@ rule mobility_crystal:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        code=code_digest("glideflow.properties.lattice", "glideflow.properties.elastic", "glideflow.mobility.passing"),
-        settings=[
-            SETTINGS.lattice.model_dump_json(),
-            SETTINGS.elastic.model_dump_json(),
-            MOBILITY_SETTINGS.cells.model_dump_json(),
-            MOBILITY_SETTINGS.stresses_mpa,
-        ],
+        code=code_digest("glideflow.properties.lattice", "glideflow.properties.elastic"),
+        # Not the grid that is checked: every trajectory would be repeated when an angle or a stress is added. A dipole
+        # that is added is refused by its own job.
+        settings=[SETTINGS.lattice.model_dump_json(), SETTINGS.elastic.model_dump_json()],
         potential=lambda wildcards: mobility_potential().content_sha256,
         config=configuration_in_force,
         name=MOBILITY_SETTINGS.potential,
