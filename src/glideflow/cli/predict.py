@@ -220,7 +220,7 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked
         lines += [
             f"    ({each.fraction[0]:.4f}, {each.fraction[1]:.4f}) = ({each.displacement_angstrom[0]:.3f}, "
             f"{each.displacement_angstrom[1]:.3f}) Å, expected {each.gamma_mj_m2:.4g} ± "
-            f"{significant(each.deviation_mj_m2, 2)} mJ/m²; then a factor of "
+            f"{significant(each.deviation_mj_m2, 2)} mJ/m²; then about a factor of "
             f"{10**each.input_spread_log10:.2f} is left from γ"
             for each in found
         ]

@@ -133,7 +133,7 @@ class FittedBest:
     known: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
 
     def predict(self, dataset: TransferDataset, indices: IntArray) -> Prediction:
-        """Predict samples; of one that is new, its cores are solved first, in about a second.
+        """Predict samples; of one that is new, its cores are solved first, in half a second.
 
         Raises:
             PropertyError: nothing was learned about the structure of a sample.

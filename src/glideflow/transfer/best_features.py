@@ -34,7 +34,7 @@ def best_features(
     studies: Sequence[Study] = STUDIES,
     progress: Progress = silent,
 ) -> Features:
-    """Features of samples, all finite; for one that is new, about a second of one core goes into its cores.
+    """Features of samples, all finite; for one that is new, half a second of one core goes into its cores.
 
     Args:
         dataset: the data set. Stresses, metals, families and Peierls-Nabarro values are not read: one made of elastic

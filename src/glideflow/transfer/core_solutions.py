@@ -109,7 +109,7 @@ def core_solutions(
     studies: Sequence[Study] = STUDIES,
     progress: Progress = silent,
 ) -> FloatArray:
-    """Solved cores of samples: about a second of one core for each that is not known yet, with all studies.
+    """Solved cores of samples: half a second of one core for each that is not known yet, with all studies.
 
     Args:
         dataset: the data set; neither stresses nor Peierls-Nabarro values are read.

@@ -39,6 +39,10 @@ Twelve are no better on families that are left out (`benchmarks/bench_transfer_p
 _CANDIDATES = 12
 _SENSITIVITY_POINTS = 8
 _NEXT_ERROR_MJ_M2 = 1.0
+_PATH_POINTS = 41
+_REACHED = 0.6
+"""Share of the spread by γ, as a variance, that goes with what is not known of γ where cores glide: short waves and the
+rest of the plane decide as well. From `benchmarks/bench_transfer_suggest.py`, families that are left out."""
 _TINY = 1e-300
 _MARGIN = 0.02
 """Of the range of the training samples: this little beyond it is not outside."""
@@ -135,8 +139,8 @@ class Suggestion:
         displacement_angstrom: the same in Å.
         gamma_mj_m2: what γ is expected to be there.
         deviation_mj_m2: its standard deviation as far as it is known now.
-        input_spread_log10: spread of the prediction by the unknown part of γ that is left with this point and those
-            before it.
+        input_spread_log10: spread of the prediction by the unknown part of γ that may be left with this point and
+            those before it; single cases differ by factors.
     """
 
     fraction: tuple[float, float]
@@ -249,8 +253,8 @@ def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPredi
 def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
     """Displacements at which γ should be computed next, each the best one after those before it.
 
-    The best is the one whose value, known to 1 mJ/m², leaves the least spread of the prediction: to first order around
-    the example of γ that is changed least, with the covariance of what is not known. None if γ is known.
+    The best is the one whose value, known to 1 mJ/m², leaves least unknown of γ where cores glide: along b, and by way
+    of the intrinsic fault where there is one. None if γ is known.
 
     Args:
         model: the model of its structure.
@@ -351,23 +355,21 @@ class _Prober:
         )
 
     def suggestions(self, count: int) -> tuple[Suggestion, ...]:
-        """The best displacements, one after the other, by the slopes of the answer and the covariance of γ."""
+        """The displacements that leave least unknown of γ where cores glide, one after the other."""
         if len(self._surfaces) == 1:
             return ()
         gamma, period, fractions = self._crystal.gamma, self._period_angstrom(), grid_positions(_CANDIDATES)
-        waves = gamma.prior.design(fractions) * gamma.unit_mj_m2  # (P, K)
+        waves, path = (gamma.prior.design(each) * gamma.unit_mj_m2 for each in (fractions, self._glide_path()))
         expected, deviation = gamma.gamma_mj_m2(fractions), gamma.deviation_mj_m2(fractions)
-        bumps, answers = self._bump_answers(_SENSITIVITY_POINTS)
-        slopes = np.linalg.lstsq(bumps, answers, rcond=_INDEPENDENT)[0]  # d log₁₀ τ / d coefficients
         covariance, found = gamma.covariance, []
-        start, spread = float(slopes @ covariance @ slopes), _deviation(self._answers.log10_mpa)
+        whole, spread = _unknown(path, covariance), _deviation(self._answers.log10_mpa)
         for _ in range(count):
             common = waves @ covariance  # (P, K)
-            gain = (common @ slopes) ** 2 / ((common * waves).sum(axis=1) + _NEXT_ERROR_MJ_M2**2)
+            variance = (common * waves).sum(axis=1) + _NEXT_ERROR_MJ_M2**2
+            gain = ((common @ path.T) ** 2).sum(axis=1) / variance
             best = int(np.argmax(np.round(gain / max(float(gain.max()), _TINY), 9)))
-            told = common[best]
-            covariance = covariance - np.outer(told, told) / (told @ waves[best] + _NEXT_ERROR_MJ_M2**2)
-            left = max(float(slopes @ covariance @ slopes), 0.0) / max(start, _TINY)
+            covariance = covariance - np.outer(common[best], common[best]) / variance[best]
+            left = _unknown(path, covariance) / max(whole, _TINY)
             x, y = fractions[best] * period
             found.append(
                 Suggestion(
@@ -375,10 +377,20 @@ class _Prober:
                     displacement_angstrom=(float(x), float(y)),
                     gamma_mj_m2=float(expected[best]),
                     deviation_mj_m2=float(deviation[best]),
-                    input_spread_log10=spread * float(np.sqrt(left)),
+                    input_spread_log10=spread * float(np.sqrt(1 - _REACHED * (1 - left))),
                 )
             )
         return tuple(found)
+
+    def _glide_path(self) -> FloatArray:
+        """(Q, 2) displacements that a core goes through: along b, and by way of the intrinsic fault if there is one."""
+        share = np.linspace(0, 1, _PATH_POINTS)[:, None]
+        burgers = np.array([1.0, 0.0])
+        fault, _ = fault_fractions(self._crystal.definition)
+        if fault is None:
+            return np.asarray(share * burgers)
+        halfway = np.asarray(fault + 0.5)  # the same fault next to b/2: half a period both ways is a lattice vector
+        return np.vstack([share * burgers, share * halfway, halfway + share * (burgers - halfway)])
 
     def sensitivity(self, points: int) -> Sensitivity:
         """Central differences for every elastic constant and every point of γ."""
@@ -482,9 +494,17 @@ class _Prober:
         return found
 
 
+def _unknown(waves: FloatArray, covariance: FloatArray) -> float:
+    """Sum of the variances of γ at places whose waves are given."""
+    return max(float(((waves @ covariance) * waves).sum()), 0.0)
+
+
 def _deviation(answers: FloatArray) -> float:
-    """Standard deviation of another answer about the mean of these, of whose error it knows; none of a single one."""
-    return float(answers.std(ddof=1) * np.sqrt(1 + 1 / len(answers))) if len(answers) > 1 else 0.0
+    """Standard deviation of a further answer, as of Student's distribution: that of few answers is itself uncertain."""
+    count = len(answers)
+    if count < 2:
+        return 0.0
+    return float(answers.std(ddof=1) * np.sqrt((1 + 1 / count) * (count - 1) / max(count - 3, 1)))
 
 
 def _elastic(elastic: ElasticResult, constants: Sequence[float]) -> ElasticResult:
