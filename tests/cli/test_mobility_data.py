@@ -66,6 +66,8 @@ def test_commands_take_the_shipped_trajectories_by_their_word(exported: Path) ->
     [
         (["data", "export", "folder", "--name", "absent"], ConfigurationError, "no trajectory 'absent'"),
         (["data", "verify", "--name", "absent"], ConfigurationError, "no trajectory 'absent'"),
+        (["data", "verify", "--duration", "nan"], ConfigurationError, "a duration of nan ps"),
+        (["data", "verify", "--duration", "-1"], ConfigurationError, "a duration of -1 ps"),
         (["data", "list", "--data", "absent.h5"], StorageError, "absent.h5 does not exist"),
         (["data", "build", "absent.h5", "-o", "all.h5"], StorageError, "absent.h5 does not exist"),
         (["velocity", "shipped:absent"], ConfigurationError, "no trajectory 'absent'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,9 +126,11 @@ def build(
 def verify(
     *,
     sample: Annotated[int, typer.Option(min=1, help="How many trajectories are simulated again.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of their choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of their choice.")] = 0,
     name: NamesOption = None,
-    duration: Annotated[float, typer.Option(help="Time under stress that is simulated, in ps.")] = 1.0,
+    duration: Annotated[
+        float, typer.Option(help="Time under stress that is simulated, in ps; whole checkpoints, of 1 ps as a rule.")
+    ] = 1.0,
     data: DataOption = None,
     lattice: LatticeOption = None,
     elastic: ElasticOption = None,
@@ -148,6 +151,10 @@ def verify(
     from glideflow.mobility.dataset_verify import AGREES, VerificationSetup, drawn
     from glideflow.mobility.dataset_verify import verify as verify_entries
 
+    if not 0 < duration < math.inf:
+        raise ConfigurationError(
+            f"a duration of {duration:g} ps", expected="a finite time above zero", next_step="correct --duration"
+        )
     dataset, settings = _chosen(data), settings_from(config, overrides)
     chosen = drawn(dataset, sample, seed, name or ())
     checks: list[TrajectoryCheck] = []
