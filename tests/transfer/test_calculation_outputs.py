@@ -50,7 +50,7 @@ OUTCAR = """ vasp.6.3.2 27Jun22
 """
 REACHED, NOT_REACHED = "because EDIFF is reached", "EDIFF was not reached (unconverged)"
 RELAXED = "reached required accuracy - stopping structural energy minimisation"
-END = " General timing and accounting informations for this job:\n"
+END = " General timing and accounting\n"
 
 
 def outcar(path: Path, *, loop: str = REACHED, relaxed: str = "", nsw: int = 0, end: str = END) -> Path:

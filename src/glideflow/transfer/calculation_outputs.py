@@ -32,7 +32,7 @@ _CUTOFF, _POTENTIALS, _MESH = "ENCUT", "POTCAR", "k points"
 _OUTCAR_TAGS = re.compile(r"\b(ENCUT|ISPIN|GGA|METAGGA|LHFCALC|ISMEAR|SIGMA|NELM|NSW|IBRION)\s*=\s*([^\s;]+)")
 _OUTCAR_MESH = re.compile(r"^\s*generate k-points for:\s*(\d+)\s+(\d+)\s+(\d+)")
 _OUTCAR_TITLE = re.compile(r"^\s*POTCAR:\s+(.+?)\s*$")
-_OUTCAR_END = "General timing and accounting informations for this job"
+_OUTCAR_END = "General timing and accounting"
 _OUTCAR_REACHED = "aborting loop because EDIFF is reached"
 _OUTCAR_RELAXED = "reached required accuracy"
 _OUTCAR_FORCES = "TOTAL-FORCE"
