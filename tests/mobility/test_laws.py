@@ -130,6 +130,9 @@ def test_too_few_velocities_and_unknown_names_are_refused() -> None:
         fit_law("drag", velocities(DRAG))
     with pytest.raises(PropertyError, match="fixed parameters friction"):
         fit_law(DRAG_LAW, velocities(DRAG), fixed={"friction": 1.0})
+    for value in (-5.0, np.nan):
+        with pytest.raises(PropertyError, match="edge_drag_mpa_ps fixed at"):
+            fit_law(DRAG_LAW, velocities(DRAG), fixed={"edge_drag_mpa_ps": value})
     with pytest.raises(PropertyError, match="with the parameters drag"):
         LocalLaw(name=DRAG_LAW, parameters={"drag": 1.0}, burgers_angstrom=BURGERS)
 

@@ -49,7 +49,7 @@ def validate(
         int, typer.Option(min=0, help="Trajectories of each kind of lines that are rolled out, evenly chosen; 0: none.")
     ] = 8,
     interval: Annotated[
-        float, typer.Option(min=1e-4, help="Time in ps between comparisons of a roll-out with its simulation.")
+        float, typer.Option(min=1e-4, max=1e6, help="Time in ps between comparisons of a roll-out with its simulation.")
     ] = 1.0,
     config: ConfigOption = None,
     overrides: SetOption = None,

@@ -376,7 +376,15 @@ def _refuse_fit(name: str, measured: Sequence[MeasuredVelocity], given: Mapping[
         raise PropertyError(
             f"the law {name!r} with the fixed parameters {', '.join(given) or 'none'}",
             expected="; ".join(f"{each!r} with {', '.join(kind.names)}" for each, kind in LAWS.items()),
+            next_step="correct the name",
         )
+    for parameter, lowest, highest in zip(known, *LAWS[name].bounds, strict=True):
+        if not lowest <= given.get(parameter, lowest) <= highest:
+            raise PropertyError(
+                f"{parameter} fixed at {given[parameter]:g}",
+                expected=f"a value between {lowest:g} and {highest:g}",
+                next_step="correct it, or let it be fitted",
+            )
     wanted = len(known) - len(given)
     if len(measured) < max(1, wanted):
         raise PropertyError(
