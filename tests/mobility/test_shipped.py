@@ -110,10 +110,15 @@ class TestShippedEnsemble:
 
     def test_the_page_shows_its_errors_on_what_it_has_not_seen(self) -> None:
         _, card = self.shipped()
-        laws, velocities = held_out_section(Path(SHIPPED), shipped_trajectories()).tables
+        laws, velocities, *loops = held_out_section(Path(SHIPPED), shipped_trajectories()).tables
         assert [row[0] for row in laws.rows] == ["PI-GNN", *LAWS]
         assert float(laws.rows[0][3]) == pytest.approx(card.metrics["velocity_percent"], abs=0.51)
         assert len(velocities.rows) == card.metrics["trajectories"]
+        assert [each.title for each in (laws, *loops[:1])] == [
+            "Dipoles that it has not seen",
+            "Loops that it has not seen",
+        ]
+        assert {row[0] for row in loops[1].rows} == {"loop"}
 
     def test_moves_an_edge_with_the_stress_and_reverses_it(self) -> None:
         law, card = self.shipped()

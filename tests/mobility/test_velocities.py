@@ -152,7 +152,7 @@ def test_thermal_motion_is_that_of_einstein(trajectory) -> None:
 
 
 def test_fluctuations_are_those_of_the_displacements_within_a_step(trajectory) -> None:
-    """A line that jumps back and forth by 0.8 Å from one of its frames to the next beside its glide, and one that does not.
+    """A line that jumps back and forth by 0.8 Å from frame to frame beside its glide, and one that does not.
 
     Three frames later every displacement is 0.8 Å more or less than the mean, four frames later none is.
     """

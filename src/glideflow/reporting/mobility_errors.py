@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +47,17 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Sec
     data = _unseen_steps(ensemble, card, trajectories)
     if not data.sources:
         return Section(name="errors", title="Errors", notes=(f"{note} It has seen all that have a step.",))
-    every = range(len(data.sources))
     laws = {law.name: law.velocity_angstrom_per_ps for law in card.fitted_laws()}
     predictors = {NETWORK: ensemble.velocity_angstrom_per_ps} | laws
-    return section_of([evaluate(name, law, data, every) for name, law in predictors.items()], note)
+    kinds = dict.fromkeys(source.kind for source in data.sources)
+    own = {kind: [k for k, source in enumerate(data.sources) if source.kind == kind] for kind in kinds}
+    return section_of(
+        {
+            kind: [evaluate(name, law, data, numbers) for name, law in predictors.items()]
+            for kind, numbers in own.items()
+        },
+        note,
+    )
 
 
 def _unseen_steps(ensemble: MobilityEnsemble, card: MobilityCard, trajectories: Mapping[str, Trajectory]) -> StepData:
@@ -69,11 +76,11 @@ def _unseen_steps(ensemble: MobilityEnsemble, card: MobilityCard, trajectories: 
     return step_data(unseen, settings)
 
 
-def section_of(evaluations: Sequence[Evaluation], note: str) -> Section:
+def section_of(evaluations: Mapping[str, Sequence[Evaluation]], note: str) -> Section:
     """Errors of laws as a section: all steps by law, and mean velocities of each trajectory.
 
     Args:
-        evaluations: of every law, on the same trajectories.
+        evaluations: by kind of lines, dipoles or loops, those of every law, on the same trajectories.
         note: what the first of them is.
     """
     return Section(
@@ -83,11 +90,14 @@ def section_of(evaluations: Sequence[Evaluation], note: str) -> Section:
             f"{note} The laws were fitted to the same part. No law that is not random foresees thermal motion: the "
             "floor is how far it takes one line in a step at the drag τb/v, and fast lines fluctuate less.",
         ),
-        tables=(
-            text_table("Trajectories that it has not seen", _HEADINGS, [_law_cells(each) for each in evaluations]),
-            _velocities(evaluations),
-        ),
+        tables=tuple(table for kind, own in evaluations.items() for table in _tables(kind, own)),
     )
+
+
+def _tables(kind: str, evaluations: Sequence[Evaluation]) -> Iterator[TextTable]:
+    title = f"{kind.capitalize()}s that it has not seen"
+    yield text_table(title, _HEADINGS, [_law_cells(each) for each in evaluations])
+    yield _velocities(evaluations)
 
 
 def _velocities(evaluations: Sequence[Evaluation]) -> TextTable:
