@@ -67,7 +67,7 @@ run-transfer: setup ## Validate models that predict Peierls stresses, on the shi
 	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS) -- transfer
 
 .PHONY: run-mobility
-run-mobility: setup system ## Simulate moving dislocations, learn from them, simulate what is least known (15 minutes)
+run-mobility: setup system ## Simulate moving dislocations, learn from them, simulate what is least known (seven minutes)
 	snakemake --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_ARGS) -- mobility
 
 .PHONY: plan
