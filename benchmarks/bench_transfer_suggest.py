@@ -13,7 +13,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 from bench_transfer_points import FLOOR_MPA, described
@@ -71,9 +70,10 @@ def trial(dataset: TransferDataset, index: int) -> Trial:
 
     def spread(places: Sequence[Place]) -> float:
         crystal = user_crystal(with_points(inputs, dataset, index, places), prior, Path())
-        return predict_crystal(model, crystal).input_spread_log10
+        return predict_crystal(model, crystal, surfaces=SURFACES).input_spread_log10
 
-    found = suggest(model, user_crystal(with_points(inputs, dataset, index, ()), prior, Path()), SUGGESTED)
+    three = user_crystal(with_points(inputs, dataset, index, ()), prior, Path())
+    found = suggest(model, three, SUGGESTED, surfaces=SURFACES)
     first, places = spread(()), [each.fraction for each in found]
     x, y = np.random.default_rng(index).uniform(0, 1, 2)
     return Trial(
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--families", type=int, default=5, help="of each structure")
     options = parser.parse_args()
     trials = []
-    with single_thread(), patch("glideflow.transfer.prediction.EXAMPLES", SURFACES):
+    with single_thread():
         for structure in STRUCTURES:
             dataset = group_dataset(structure, TransferDataSettings())
             for index in np.linspace(2, len(dataset) - 3, options.families).astype(int):

@@ -399,19 +399,9 @@ def _odd_shapes(trajectory: Trajectory) -> Iterator[str]:
     yield from (name for name, shape in shapes.items() if getattr(trajectory, name).shape != shape)
 
 
-_FINITE = (
-    "applied_stress_mpa",
-    "times_ps",
-    "cells_angstrom",
-    "stresses_mpa",
-    "temperatures_k",
-    "debris_angstrom",
-    "nodes_fractional",
-)
-
-
 def _odd_values(trajectory: Trajectory) -> Iterator[str]:
-    yield from (name for name in _FINITE if not np.isfinite(getattr(trajectory, name)).all())
+    numbers = ("applied_stress_mpa", *FRAME_ARRAYS)
+    yield from (name for name in numbers if not np.isfinite(getattr(trajectory, name)).all())
     if (np.diff(trajectory.times_ps) <= 0).any():
         yield "times_ps"
     if (np.linalg.det(trajectory.cells_angstrom) <= 0).any():

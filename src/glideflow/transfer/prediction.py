@@ -235,22 +235,25 @@ def training_domain(dataset: TransferDataset, floor_mpa: float) -> TrainingDomai
 
 
 @single_thread()
-def predict_crystal(model: StrengthModel, crystal: UserCrystal) -> StrengthPrediction:
+def predict_crystal(model: StrengthModel, crystal: UserCrystal, *, surfaces: int = EXAMPLES) -> StrengthPrediction:
     """Predict the Peierls stress of a crystal.
 
     Args:
         model: the model of its structure.
         crystal: the crystal.
+        surfaces: how many stand for what is not known of γ, at most.
 
     Raises:
         ConfigurationError: the model is of another structure.
         PropertyError: the crystal has no dislocation: γ has no barrier along the Burgers vector.
     """
-    return _Prober(model, crystal).prediction()
+    return _Prober(model, crystal, surfaces).prediction()
 
 
 @single_thread()
-def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Suggestion, ...]:
+def suggest(
+    model: StrengthModel, crystal: UserCrystal, count: int, *, surfaces: int = EXAMPLES
+) -> tuple[Suggestion, ...]:
     """Displacements at which γ should be computed next, each the best one after those before it.
 
     The best is the one whose value, known to 1 mJ/m², leaves least unknown of γ where cores glide: along b, and by way
@@ -260,8 +263,9 @@ def suggest(model: StrengthModel, crystal: UserCrystal, count: int) -> tuple[Sug
         model: the model of its structure.
         crystal: the crystal.
         count: how many.
+        surfaces: how many stand for what is not known of γ, at most.
     """
-    return _Prober(model, crystal).suggestions(count)
+    return _Prober(model, crystal, surfaces).suggestions(count)
 
 
 @single_thread()
@@ -280,7 +284,7 @@ def sensitivity(model: StrengthModel, crystal: UserCrystal, points: int | None =
 class _Prober:
     """A model asked for a crystal and its variations."""
 
-    def __init__(self, model: StrengthModel, crystal: UserCrystal) -> None:
+    def __init__(self, model: StrengthModel, crystal: UserCrystal, surfaces: int = EXAMPLES) -> None:
         if crystal.definition.structure != model.prior.structure:
             raise ConfigurationError(
                 f"{crystal.name} is {crystal.definition.structure}, the model of {model.prior.structure}",
@@ -289,6 +293,7 @@ class _Prober:
             )
         self._model = model
         self._crystal = crystal
+        self._most_surfaces = surfaces
 
     @cached_property
     def _surfaces(self) -> tuple[GammaEstimate, ...]:
@@ -299,7 +304,7 @@ class _Prober:
     def _samples(self) -> tuple[tuple[GammaEstimate, TransferDataset], ...]:
         """The surfaces, and the crystal with each of them."""
         gamma = self._crystal.gamma
-        numbers = range(min(EXAMPLES, len(gamma.examples))) if gamma.rest is None else ()
+        numbers = range(min(self._most_surfaces, len(gamma.examples))) if gamma.rest is None else ()
         found = [(each, self._sample_with_barrier(each)) for each in map(gamma.example, numbers)]
         kept = tuple((each, sample) for each, sample in found if sample is not None)
         return kept or ((gamma.known(), self._known_sample),)
