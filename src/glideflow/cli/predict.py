@@ -216,7 +216,10 @@ def _print(prediction: StrengthPrediction, found: Sequence[Suggestion], *, asked
     if asked and not found:
         lines.append("  compute next: nothing, γ is known")
     if found:
-        lines.append("  compute next, γ at (periods along b, across it); what is left is an average, one point often does less:")
+        lines += [
+            "  compute next, γ at (periods along b, across it):",
+            "    what is left is an average over many crystals; one point alone often does less",
+        ]
         lines += [
             f"    ({each.fraction[0]:.4f}, {each.fraction[1]:.4f}) = ({each.displacement_angstrom[0]:.3f}, "
             f"{each.displacement_angstrom[1]:.3f}) Å, expected {each.gamma_mj_m2:.4g} ± "
