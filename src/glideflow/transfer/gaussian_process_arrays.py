@@ -201,12 +201,14 @@ def _stationary(kernel: Kernel, distance: FloatArray) -> FloatArray:
 
 
 def _distances(first: FloatArray, second: FloatArray, lengths: Sequence[float]) -> FloatArray:
-    from scipy.spatial.distance import cdist
-
+    """(n, m) distances of (n, F) and (m, F) in units of the lengths; SciPy's take longer to import than to compute."""
     scale = np.asarray(lengths, dtype=np.float64)
     if scale.shape not in ((1,), (first.shape[1],)) or not np.all(scale > 0):
         raise StorageError(f"{scale.size} lengths of a kernel", expected=f"1 or {first.shape[1]} positive numbers")
-    return np.asarray(cdist(first / scale, second / scale))
+    square = np.zeros((len(first), len(second)))
+    for one, other in zip((first / scale).T, (second / scale).T, strict=True):
+        square += (one[:, None] - other) ** 2
+    return np.sqrt(square)
 
 
 def prior_variance(kernel: Kernel, inputs: FloatArray) -> FloatArray:
