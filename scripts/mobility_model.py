@@ -37,6 +37,8 @@ SEED = 0
 OTHER_SPLITS = (1, 2, 3, 4)
 """Seeds of further trainings, each with another choice of the trajectories that are set aside."""
 OTHER_MEMBERS = 8
+LOOP_STARTUP_PS = 1
+"""Of the shear loops, which start at rest near balance and are over within picoseconds."""
 _SPACING = "node_spacing_angstrom"
 
 
@@ -72,6 +74,25 @@ def _train(seed: int, output: Path, work: Path, *options: str) -> dict[str, Any]
     places = ["--work", str(work), "--output", str(output)]
     how = ["--leave-out", "--no-resume", "--seed", str(seed), "--json"]
     return _said(["mobility", "train", *_shipped("dipole"), *places, *how, *options])
+
+
+def on_other_loops(work: Path) -> list[dict[str, Any]]:
+    """What small ensembles say of the loop that they have not seen, having learned from all others."""
+    loops = _shipped("loop")
+    few = ["--set", f"mobility.network.training.members={OTHER_MEMBERS}", *_set_startup()]
+    # one of the others tells when to stop, and none is set aside beside the one that is left out
+    few += ["--set", "mobility.network.training.test_fraction=0"]
+    found = []
+    for number, left_out in enumerate(loops):
+        model, others = work / f"loop-{number}", [name for name in loops if name != left_out]
+        places = ["--work", str(model / "checkpoints"), "--output", str(model)]
+        _said(["mobility", "train", *others, *places, "--no-resume", "--seed", str(SEED), "--json", *few])
+        found.append(_said(["mobility", "evaluate", str(model), left_out, "--json", *_set_startup()]))
+    return found
+
+
+def _set_startup() -> list[str]:
+    return ["--set", f"mobility.network.training.startup_ps={LOOP_STARTUP_PS}"]
 
 
 def _shipped(kind: str) -> list[str]:
@@ -225,14 +246,37 @@ def _spread(values: Sequence[float | None]) -> str:
     return f"{_rounded(statistics.median(known))} ({_rounded(known[0])} to {_rounded(known[-1])})"
 
 
-def evaluated(kind: str) -> dict[str, Any]:
+def loop_lines(trainings: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Errors of every law on loops that were left out in turn: medians, lowest and highest, and mean velocities."""
+    headings = ["law", "velocity, %", "step, %", "step, Å"]
+    names = ("velocity_percent", "percent", "absolute_angstrom")
+    steps = sum(each["laws"][0]["overall"]["steps"] for each in trainings)
+    yield f"Each of {len(trainings)} loops by the others, {OTHER_MEMBERS} members, {steps} steps of 1 ps in all:"
+    yield ""
+    rows, joined = [], []
+    for number, law in enumerate(trainings[0]["laws"]):
+        own = [each["laws"][number] for each in trainings]
+        rows.append([law["law"], *(_spread([each["overall"][name] for each in own]) for name in names)])
+        joined.append({"law": law["law"], "trajectories": [each["trajectories"][0] for each in own]})
+    yield from markdown_table(headings, rows).splitlines()
+    yield ""
+    yield "Mean velocities of each of them, m/s:"
+    yield ""
+    yield from _by_trajectory(joined)
+
+
+def evaluated(kind: str, *options: str) -> dict[str, Any]:
     """What `glideflow mobility evaluate` says of the shipped model and shipped trajectories of one kind."""
-    return _said(["mobility", "evaluate", SHIPPED, *_shipped(kind), "--json"])
+    return _said(["mobility", "evaluate", SHIPPED, *_shipped(kind), "--json", *options])
 
 
 def _measured(work: Path) -> dict[str, Iterator[str]]:
     said, cost = trained(work)
-    return {"training": training_lines(said, cost), "splits": split_lines(on_other_splits(work))}
+    return {
+        "training": training_lines(said, cost),
+        "splits": split_lines(on_other_splits(work)),
+        "loops alone": loop_lines(on_other_loops(work)),
+    }
 
 
 def main() -> None:
@@ -248,7 +292,7 @@ def main() -> None:
     rows = [velocity_row(name, each) for name, each in trajectories.items()]
     data = data_lines(rows, list(trajectories.values()))
     errors = error_lines(evaluated("dipole"), "trajectories that were set aside")
-    loops = error_lines(evaluated("loop"), "loops, of which it has seen none")
+    loops = error_lines(evaluated("loop", *_set_startup()), "loops, of which it has seen none")
     sections = {"data": data, "velocities": velocity_lines(rows), "errors": errors, "loops": loops}
     before = options.page.read_text(encoding="utf-8")
     after = with_sections(before, sections | measured)

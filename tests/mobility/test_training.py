@@ -75,6 +75,14 @@ class TestSteps:
         np.testing.assert_allclose(times, [1.0, 1.5, 2.0, 2.5, 3.0])
         assert data.sources[0].left_out == ("2 × no frame one step later",)
 
+    def test_another_start_up_than_that_of_the_simulations(
+        self, trajectories: list[tuple[str, Trajectory]], data: StepData
+    ) -> None:
+        earlier = step_data(trajectories, configured(startup_ps=0.5))
+        assert min(step.time_ps for step in earlier.steps) == 0.5
+        own = step_data(trajectories, configured(startup_ps=1.0))  # what they were simulated with
+        assert own.sha256() == data.sha256() != earlier.sha256()
+
     def test_observed_displacements_are_those_of_the_law(self, synthetic_trajectory: MakeTrajectory) -> None:
         quiet = synthetic_trajectory(90.0, 500.0, 300.0, duration_ps=4.0, jitter_angstrom=0.0)
         places = [frame.nodes_angstrom()[[0, 3], 0] for frame in quiet.frames()]  # every 0.5 ps

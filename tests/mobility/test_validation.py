@@ -232,6 +232,17 @@ class TestValidation:
         with pytest.raises(ConfigurationError, match="no held-out trajectory has a step: short has no step"):
             validation.validate(ensemble, card, [short], SMALL)
 
+    def test_the_start_up_may_be_another_one(self, made: tuple) -> None:
+        """For steps, mean velocities and roll-outs alike."""
+        ensemble, card, named = made
+        later = SMALL.model_copy(update={"training": SMALL.training.model_copy(update={"startup_ps": 1.0})})
+        (before,), (after,) = (
+            validation.validate(ensemble, card, [named[3]], each, roll_outs=1).experiments for each in (SMALL, later)
+        )
+        assert after.evaluations[0].overall.steps == before.evaluations[0].overall.steps - 1  # one for each picosecond
+        assert after.roll_outs[0].start_ps == before.roll_outs[0].start_ps + 1.0
+        assert after.trajectories[0].error_m_per_s != before.trajectories[0].error_m_per_s
+
     def test_another_potential_is_refused(self, made: tuple) -> None:
         ensemble, card, named = made
         knows = [dataclasses.replace(each, potential_id="A", potential_sha256="a") for each in card.sources]

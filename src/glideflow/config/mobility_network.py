@@ -49,6 +49,10 @@ class MobilityTrainingSettings(Section):
     """Time from a snapshot to the one that is to be predicted from it."""
     stride_ps: float = Field(default=0.5, gt=0, le=1000)
     """Time between the snapshots of a trajectory that are used."""
+    startup_ps: float | None = Field(default=None, ge=0, le=1e5)
+    """Time at the beginning of a trajectory that is left out. null: what it was simulated with,
+    mobility.dynamics.startup_ps. Small loops are over within picoseconds and start near balance, at rest: less will do
+    for them."""
     train_fraction: float = Field(default=0.7, gt=0, lt=1)
     """Share of the trajectories that networks are trained on."""
     test_fraction: float = Field(default=0.2, ge=0, lt=1)

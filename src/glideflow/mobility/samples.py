@@ -180,9 +180,9 @@ def trajectory_steps(
         settings: elastic medium, length of a step, distance of the snapshots.
     """
     training = settings.training
-    startup = float(trajectory.settings.get("startup_ps", 0.0))
+    startup = trajectory.settings.get("startup_ps", 0.0) if training.startup_ps is None else training.startup_ps
     frames = {_tick(frame.time_ps): frame for frame in trajectory.frames()}
-    wanted = _starting_times(np.array(sorted(frames)), startup, training.stride_ps)
+    wanted = _starting_times(np.array(sorted(frames)), float(startup), training.stride_ps)
     steps, reasons = [], []
     for tick in wanted:
         after = frames.get(tick + _tick(training.step_ps))

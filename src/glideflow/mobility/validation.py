@@ -170,7 +170,7 @@ def validate(
         ensemble: the networks.
         card: what they were made with.
         named: names and trajectories, those of the training among them or not.
-        settings: distance of the snapshots; medium and time of a step are those of the ensemble.
+        settings: start-up and distance of the snapshots; medium and time of a step are those of the ensemble.
         seen: count trajectories that the model was trained on or stopped by as well.
         roll_outs: trajectories of an experiment that are rolled out, evenly chosen; 0 for none.
         interval_ps: time between comparisons of a roll-out.
@@ -183,7 +183,7 @@ def validate(
     chosen = [named[number] for number in held_out(card, [each for _, each in named], seen=seen)]
     own = _settings_of(ensemble, settings)
     known, left_out = _with_steps(ensemble, sorted(chosen, key=_order), own, progress)
-    tester = _Tester(ensemble, card, roll_outs, interval_ps, progress)
+    tester = _Tester(ensemble, card, roll_outs, interval_ps, own.training.startup_ps, progress)
     kinds = [kind for kind in LINE_KINDS if any(each.trajectory.cell.kind == kind for each in known)]
     results = [tester.result(kind, [each for each in known if each.trajectory.cell.kind == kind]) for kind in kinds]
     return Validation(
@@ -295,6 +295,7 @@ class _Tester:
     card: MobilityCard
     roll_outs: int
     interval_ps: float
+    startup_ps: float | None
     progress: Progress
 
     def result(self, kind: LineKind, known: Sequence[_Known]) -> ExperimentResult:
@@ -327,7 +328,7 @@ class _Tester:
 
     def _held_out(self, known: _Known, rows: Mapping[str, TrajectoryErrors]) -> HeldOutTrajectory:
         cell, scenario = known.trajectory.cell, known.trajectory.scenario
-        velocity, error, floor = _simulated(known.trajectory, rows[NETWORK])
+        velocity, error, floor = _simulated(known.trajectory, self.startup_ps, rows[NETWORK])
         spreads = {NETWORK: mean_velocity_spread_m_per_s(known.velocities)}
         return HeldOutTrajectory(
             name=known.name,
@@ -358,7 +359,13 @@ class _Tester:
             floor = errors.trajectories[number].thermal_floor_angstrom / math.sqrt(self.ensemble.step_ps)
             for law in laws:
                 yield roll_out(
-                    each.name, each.trajectory, law, features, interval_ps=self.interval_ps, floor_angstrom=floor
+                    each.name,
+                    each.trajectory,
+                    law,
+                    features,
+                    interval_ps=self.interval_ps,
+                    startup_ps=self.startup_ps,
+                    floor_angstrom=floor,
                 )
             self.progress("roll-outs", done + 1, len(chosen))
 
@@ -368,10 +375,10 @@ def evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(number) for number in np.linspace(0, count - 1, min(count, wanted)).tolist()})
 
 
-def _simulated(trajectory: Trajectory, row: TrajectoryErrors) -> tuple[float, float, float]:
+def _simulated(trajectory: Trajectory, startup_ps: float | None, row: TrajectoryErrors) -> tuple[float, float, float]:
     """Velocity of a simulation with its error and thermal floor in m/s."""
     try:
-        found = glide_velocity(trajectory)
+        found = glide_velocity(trajectory, startup_ps=startup_ps)
     except PropertyError:
         return row.observed_m_per_s, math.nan, math.nan
     return found.velocity_m_per_s, found.error_m_per_s, found.thermal_floor_m_per_s
