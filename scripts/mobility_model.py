@@ -73,12 +73,12 @@ def on_other_splits(work: Path) -> list[dict[str, Any]]:
 def _train(seed: int, output: Path, work: Path, *options: str) -> dict[str, Any]:
     places = ["--work", str(work), "--output", str(output)]
     how = ["--leave-out", "--no-resume", "--seed", str(seed), "--json"]
-    return _said(["mobility", "train", *_shipped("dipole"), *places, *how, *options])
+    return _said(["mobility", "train", _shipped("dipole"), *places, *how, *options])
 
 
 def on_other_loops(work: Path) -> list[dict[str, Any]]:
     """What small ensembles say of the loop that they have not seen, having learned from all others."""
-    loops = _shipped("loop")
+    loops = [f"{SHIPPED}:{name}" for name, each in shipped_dataset().trajectories().items() if each.cell.kind == "loop"]
     few = ["--set", f"mobility.network.training.members={OTHER_MEMBERS}", *_set_startup()]
     # one of the others tells when to stop, and none is set aside beside the one that is left out
     few += ["--set", "mobility.network.training.test_fraction=0"]
@@ -95,13 +95,13 @@ def _set_startup() -> list[str]:
     return ["--set", f"mobility.network.training.startup_ps={LOOP_STARTUP_PS}"]
 
 
-def _shipped(kind: str) -> list[str]:
+def _shipped(kind: str) -> str:
     """Shipped trajectories of one kind, as commands take them.
 
     The ensemble learns from dipoles, so that loops, which last for some picoseconds only, test it (experiment c of the
     mobility paper).
     """
-    return [f"{SHIPPED}:{name}" for name, each in shipped_dataset().trajectories().items() if each.cell.kind == kind]
+    return f"{SHIPPED}:{kind}_*"
 
 
 def _said(arguments: Sequence[str]) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def loop_lines(trainings: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def evaluated(kind: str, *options: str) -> dict[str, Any]:
     """What `glideflow mobility evaluate` says of the shipped model and shipped trajectories of one kind."""
-    return _said(["mobility", "evaluate", SHIPPED, *_shipped(kind), "--json", *options])
+    return _said(["mobility", "evaluate", SHIPPED, _shipped(kind), "--json", *options])
 
 
 def _measured(work: Path) -> dict[str, Iterator[str]]:

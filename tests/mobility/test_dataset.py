@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,8 +194,11 @@ class TestShipped:
         assert list(found) == [entry.name for entry in shipped.entries]
         name = min(found)
         assert trajectory_sha256(trajectory_from(Path(f"{SHIPPED}:{name}"))) == trajectory_sha256(found[name])
-        with pytest.raises(ConfigurationError, match="no trajectory 'absent'"):
-            trajectory_from(Path(f"{SHIPPED}:absent"))
+        loops = trajectories_from([Path(f"{SHIPPED}:loop_*")])
+        assert list(loops) == [name for name, each in found.items() if each.cell.kind == "loop"]
+        for absent in ("absent", "absent*"):
+            with pytest.raises(ConfigurationError, match=f"no trajectory {re.escape(repr(absent))}"):
+                trajectory_from(Path(f"{SHIPPED}:{absent}"))
 
     def test_moves_as_such_lines_do(self, shipped: TrajectoryDataset) -> None:
         """Lines follow the stress, no faster than shear waves (3.2 km/s)."""

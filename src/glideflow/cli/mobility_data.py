@@ -60,7 +60,8 @@ def list_trajectories(*, data: DataOption = None, as_json: JsonOption = False) -
     """List trajectories with their scenarios, and what became of them.
 
     Commands that take trajectories take the word `shipped` for all of the
-    shipped ones, `shipped:NAME` for one of them, and files of data sets.
+    shipped ones, `shipped:NAME` for one of them (with wildcards for some:
+    'shipped:loop_*'), and files of data sets.
     """
     from glideflow.cli.transfer_options import print_rows
 

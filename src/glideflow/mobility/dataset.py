@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,7 @@ from glideflow.storage import WrongKindError, peek, read_record, record, write_r
 SHIPPED_FILE: Final = "mobility_trajectories.h5"
 """File of the shipped data set in the package's folder ``data``."""
 SHIPPED: Final = "shipped"
-"""What commands call the shipped data set; ``shipped:NAME`` is one of its trajectories."""
+"""What commands call the shipped data set; ``shipped:NAME`` is one of its trajectories, ``shipped:loop_*`` are some."""
 LICENCE: Final = "MIT"
 _ROUNDED = ("cells_angstrom", "stresses_mpa", "temperatures_k", "debris_angstrom", "nodes_fractional")
 """Arrays in single precision. Times stay as they are: steps are found by them."""
@@ -161,7 +162,7 @@ def trajectories_from(sources: Iterable[Path], *, by_stem: bool = False) -> dict
 
     Args:
         sources: files of single trajectories, files of data sets, ``shipped`` for all of the shipped ones,
-            ``shipped:NAME`` for one of them.
+            ``shipped:NAME`` for one of them, with wildcards for some (``shipped:dipole_*``).
         by_stem: whether a single file's trajectory is called by its name without folder and ``.h5``; else as given.
 
     Raises:
@@ -229,13 +230,14 @@ def _from(source: Path, name: str) -> dict[str, Trajectory]:
 
 def _of_shipped(name: str) -> dict[str, Trajectory]:
     every = shipped_dataset().trajectories()
-    if name and name not in every:
+    found = {each: every[each] for each in every if fnmatchcase(each, name or "*")}
+    if not found:
         raise ConfigurationError(
             f"the shipped data set has no trajectory {name!r}",
-            expected=f"a name such as {min(every)}",
+            expected=f"a name such as {min(every)}, or with wildcards, such as dipole_*",
             next_step="`glideflow mobility data list` lists them",
         )
-    return {name: every[name]} if name else every
+    return found
 
 
 def _is_dataset(path: Path) -> bool:
