@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from glideflow.config.mobility_network import MobilityFeatureSettings
-from glideflow.errors import PropertyError
+from glideflow.errors import ConfigurationError, PropertyError
 from glideflow.mobility.extraction import DislocationLine, Topology
 from glideflow.mobility.features import GAUSS_FEATURES, NETS, NODE_FEATURES, visible
 from glideflow.mobility.graph import LineGraph, batched, line_graph, to_pyg
@@ -149,12 +149,25 @@ def test_line_tension_of_a_circle_points_to_its_centre() -> None:
     )
     curvature = 1 / 15.0  # difference of the tangents of two sides of a regular polygon, over the length of a side
     smoothed = 1 - 0.5 * (1 - np.cos(2 * np.pi / 24))  # a node halfway to the middle of its neighbours
-    expected = 64.3e3 * BURGERS @ BURGERS * curvature / smoothed
+    shear_modulus_mpa = 64.3e3 * (1 - 500 * SETTINGS.softening_per_k)
+    expected = shear_modulus_mpa * BURGERS @ BURGERS * curvature / smoothed
     np.testing.assert_allclose(towards, expected, rtol=1e-9)
     # The elastic stress of the loop on itself shrinks it, in either sense.
     for sense in (1, -1):
         shrinking = graph_of(loop(sense=sense), np.zeros((3, 3)))
         assert (shrinking.glide_force_mpa_angstrom * shrinking.tension_mpa_angstrom).sum() > 0
+
+
+def test_a_hot_medium_is_a_softer_one() -> None:
+    """Tension and the stress of the lines fall with the shear modulus; the applied stress does not."""
+    frame = dipole()
+    soft = SETTINGS.model_copy(update={"softening_per_k": 1e-3})
+    halved = SETTINGS.model_copy(update={"shear_modulus_gpa": SETTINGS.shear_modulus_gpa / 2, "softening_per_k": 0.0})
+    hot, same = (line_graph(frame, STRESS, 500.0, each) for each in (soft, halved))
+    for name in ("tension_mpa_angstrom", "glide_force_mpa_angstrom", "node_features", "gauss_features"):
+        np.testing.assert_array_equal(getattr(hot, name), getattr(same, name))
+    with pytest.raises(ConfigurationError, match="has none at 1000 K"):
+        line_graph(frame, STRESS, 1000.0, soft)
 
 
 def test_jitter_from_node_to_node_is_not_seen_and_positions_stay() -> None:

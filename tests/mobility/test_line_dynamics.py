@@ -40,7 +40,9 @@ SIZE = (60.0, 28.0, 120.0)
 
 
 def medium(images: int = 1, points: int = 3, ratio: float = 0.3) -> MobilityFeatureSettings:
-    return MobilityFeatureSettings(images=images, gauss_points=points, poisson_ratio=ratio, shear_modulus_gpa=MU / 1e3)
+    return MobilityFeatureSettings(
+        images=images, gauss_points=points, poisson_ratio=ratio, shear_modulus_gpa=MU / 1e3, softening_per_k=0.0
+    )
 
 
 def settings(duration: float, **changes: float) -> LineDynamicsSettings:

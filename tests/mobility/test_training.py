@@ -312,6 +312,20 @@ class TestFiles:
             with pytest.raises(StorageError, match=reason):
                 artifacts.read_ensemble(folder)
 
+    def test_networks_that_were_trained_in_a_cold_medium_see_it(
+        self, written: tuple[Path, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Cards of earlier versions do not tell how the medium softens: it did not."""
+        path, ensemble = written
+        _, card = artifacts.read_ensemble(path)
+        dumped = MobilityFeatureSettings.model_dump
+        monkeypatch.setattr(
+            MobilityFeatureSettings, "model_dump", lambda self, **how: dumped(self, **how, exclude={"softening_per_k"})
+        )
+        artifacts.write_ensemble(tmp_path / "earlier.safetensors", ensemble, card)
+        earlier, _ = artifacts.read_ensemble(tmp_path / "earlier.safetensors")
+        assert earlier.features == ensemble.features.model_copy(update={"softening_per_k": 0.0}) != ensemble.features
+
     def test_networks_of_other_features_or_layers_are_refused(
         self, written: tuple[Path, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -436,7 +450,8 @@ class TestCommands:
             for name, each in trajectories
         }
         _tell_medium(iron, MobilityFeatureSettings())
-        _tell_medium(tungsten, MobilityFeatureSettings(shear_modulus_gpa=160.0, poisson_ratio=0.28))
+        known = MobilityFeatureSettings(shear_modulus_gpa=160.0, poisson_ratio=0.28, softening_per_k=1e-4)
+        _tell_medium(tungsten, known)
         assert capsys.readouterr().err == ""
         _tell_medium(tungsten, MobilityFeatureSettings())
         assert "the elastic medium of W is taken to be that of iron" in capsys.readouterr().err

@@ -147,13 +147,15 @@ def _steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSett
 
 def _tell_medium(trajectories: Mapping[str, Trajectory], features: MobilityFeatureSettings) -> None:
     """Say so where lines of another metal are about to be given the elastic medium of iron, which is the default."""
-    names = ("shear_modulus_gpa", "poisson_ratio")
+    names = ("shear_modulus_gpa", "poisson_ratio", "softening_per_k")
+    of_iron = [name for name in names if getattr(features, name) == type(features).model_fields[name].default]
     others = sorted({each.cell.element for each in trajectories.values()} - {"Fe", ""})
-    if others and all(getattr(features, name) == type(features).model_fields[name].default for name in names):
+    if others and of_iron:
         print(
             f"note: the elastic medium of {', '.join(others)} is taken to be that of iron; set "
-            f"{' and '.join(f'mobility.network.features.{name}' for name in names)} to the numbers that "
-            "`glideflow mobility build --as-built` prints for the potential",
+            f"{' and '.join(f'mobility.network.features.{name}' for name in of_iron)}: "
+            "`glideflow mobility build --as-built` prints modulus and ratio for the potential; a softening that is not "
+            "known is best taken as 0",
             file=sys.stderr,
         )
 

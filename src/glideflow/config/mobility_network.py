@@ -7,14 +7,18 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from glideflow.config.base import Section
+from glideflow.errors import ConfigurationError
 
 
 class MobilityFeatureSettings(Section):
     """Elastic stress on the lines, and the points of the segments at which the network sees it."""
 
     shear_modulus_gpa: float = Field(default=64.3, gt=0, le=1e4)
-    """Shear modulus of the isotropic medium that stands for the crystal. The default, with the ratio below, gives screw
-    and edge of α-iron (Mendelev et al. 2003) the line energies that they have in the crystal."""
+    """Shear modulus of the isotropic medium that stands for the crystal, at 0 K. The default, with the ratio below,
+    gives screw and edge of α-iron (Mendelev et al. 2003) the line energies that they have in the crystal."""
+    softening_per_k: float = Field(default=2.95e-4, ge=-1e-2, le=1e-2)
+    """Share of the shear modulus that is lost with each kelvin. The default is that of the same crystal up to 900 K
+    (scripts/hot_medium.py)."""
     poisson_ratio: float = Field(default=0.47, gt=-1, lt=0.5)
     """Its Poisson ratio."""
     core_radius_burgers: float = Field(default=1.0, gt=0, le=100)
@@ -27,6 +31,25 @@ class MobilityFeatureSettings(Section):
     """How often each node is moved halfway to the middle of its neighbours before features and forces are taken; the
     lines that move and are compared stay as they are. Jitter from node to node is gone before a step is over: a network
     that sees it learns that forces from curvature have little effect."""
+
+    def at(self, temperature_k: float) -> Self:
+        """The same with the shear modulus that the medium has at a temperature, and no further change of it.
+
+        Args:
+            temperature_k: the temperature.
+
+        Raises:
+            ConfigurationError: the medium has no stiffness left.
+        """
+        left = 1.0 - self.softening_per_k * temperature_k
+        if left <= 0:
+            raise ConfigurationError(
+                f"a medium that loses {self.softening_per_k:g} of its shear modulus per kelvin has none at "
+                f"{temperature_k:g} K",
+                expected="a stiffness at every temperature",
+                next_step="give mobility.network.features.softening_per_k of the metal, or 0",
+            )
+        return self.model_copy(update={"shear_modulus_gpa": left * self.shear_modulus_gpa, "softening_per_k": 0.0})
 
 
 class MobilityLayerSettings(Section):

@@ -224,6 +224,10 @@ def _trained_source(data: StepData, number: int, part: Part) -> TrainedSource:
     return TrainedSource(part=part, **{name: getattr(source, name) for name in shared})
 
 
+_COLD_MEDIUM = {"softening_per_k": 0.0}
+"""Of networks that were trained before the medium knew temperatures."""
+
+
 def _inputs() -> dict[str, list[str]]:
     """What networks of this version see, by which those of another one are told."""
     return {
@@ -263,7 +267,7 @@ def _ensemble(network: Mapping[str, Any], card: MobilityCard, arrays: Mapping[st
     if not all(np.isfinite(values).all() for state in states for values in state.values()):
         raise ValueError("a weight is not finite")
     return MobilityEnsemble(
-        features=MobilityFeatureSettings.model_validate(network["features"]),
+        features=MobilityFeatureSettings.model_validate(_COLD_MEDIUM | network["features"]),
         layers=layers,
         step_ps=card.step_ps,
         members=tuple(members),

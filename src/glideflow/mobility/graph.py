@@ -118,6 +118,7 @@ def line_graph(
             the lines have no periodic stress field.
         NonFiniteError: a position is not finite.
     """
+    settings = settings.at(temperature_k)
     lines = _lines_of(frame, settings.smoothing_passes)
     shares = _gauss_shares(settings.gauss_points)
     owners = np.repeat(np.arange(lines.nodes), len(shares))  # (P,) segment of each Gauss point

@@ -115,7 +115,7 @@ class LineConditions:
         geometry = self.geometry
         points = geometry.starts_angstrom[:, None] + shares[:, None] * geometry.segments_angstrom[:, None]
         stress = self.applied_stress_mpa + segments_stress_mpa(
-            points.reshape(-1, 3), self.frame.segments(), self.frame.cell_angstrom, self.medium
+            points.reshape(-1, 3), self.frame.segments(), self.frame.cell_angstrom, self.medium.at(self.temperature_k)
         )
         directions = geometry.at_segments.burgers_direction
         at_points = stress.reshape(*points.shape[:2], 3, 3) @ geometry.normal  # (N, G, 3)
