@@ -4,9 +4,9 @@
     hot_medium.py Fe_2003Mendelev_Fe_eam-fs 2.855 10 300 600 900
 
 After the potential stands a lattice constant in Å to start from. Prints a line for each temperature, and the share of
-the first one's shear modulus that is lost per kelvin, `mobility.network.features.softening_per_k`. The volume without
-pressure is found first; then stresses are averaged in boxes strained by the same amount in both senses. Two to three
-minutes of one core for a temperature.
+the first one's shear modulus that is lost per kelvin, `mobility.network.features.softening_per_k`; let the first be
+near 0 K, from which that counts. The volume without pressure is found first; then stresses are averaged in boxes
+strained by the same amount in both senses. Two to three minutes of one core for a temperature.
 """
 
 from __future__ import annotations

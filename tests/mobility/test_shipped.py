@@ -119,6 +119,9 @@ class TestShippedEnsemble:
             "Loops that it has not seen",
         ]
         assert {row[0] for row in loops[1].rows} == {"loop"}
+        every = [each for each in shipped_trajectories().values() if each.cell.kind == "loop"]
+        _, _, _, longer = held_out_section(Path(SHIPPED), shipped_trajectories(), startup_ps=1.0).tables
+        assert len(loops[1].rows) < len(longer.rows) == len(every)  # which a shorter start-up leaves a step to
 
     def test_moves_an_edge_with_the_stress_and_reverses_it(self) -> None:
         law, card = self.shipped()

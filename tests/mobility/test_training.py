@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from glideflow.cli.app import app
-from glideflow.cli.mobility_network import _tell_medium
+from glideflow.cli.mobility_network import _tell_medium, _tell_other_features, with_steps
 from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
 from glideflow.errors import ConfigurationError, ConvergenceError, DependencyError, PropertyError, StorageError
 from glideflow.mobility.baselines import LAWS, FittedLaw, fitted_laws
@@ -90,6 +90,14 @@ class TestSteps:
         for number, step in enumerate(steps):
             moved = places[2 + number + 2] - places[2 + number]
             np.testing.assert_allclose(step.target.observed_angstrom, np.repeat([-1, 1] * moved, 3), rtol=1e-9)
+
+    def test_trajectories_without_a_step_are_named_and_passed_over(
+        self, synthetic_trajectory: MakeTrajectory, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        whole, short = (synthetic_trajectory(90.0, 500.0, 300.0, duration_ps=time) for time in (4.0, 1.5))
+        assert list(with_steps({"whole": whole, "short": short}, configured())) == ["whole"]
+        assert capsys.readouterr().err == "left out: short (completed) has no step after its start-up\n"
+        assert list(with_steps({"short": short}, configured())) == ["short"]  # to be refused with the reason
 
     def test_a_trajectory_without_a_step_is_refused(self, synthetic_trajectory: MakeTrajectory) -> None:
         short = synthetic_trajectory(duration_ps=1.5)
@@ -206,6 +214,13 @@ class TestTraining:
         after = trained(data, epochs=1, learning_rate=1e-12, start=states)
         for one, other in zip(before.members, after.members, strict=True):
             assert other.validation_loss[0] == pytest.approx(one.score, rel=1e-6)
+
+    def test_a_warm_restart_with_other_features_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        seen = MobilityFeatureSettings(softening_per_k=0.0)
+        _tell_other_features(Path("model"), seen, seen)
+        assert capsys.readouterr().err == ""
+        _tell_other_features(Path("model"), seen, MobilityFeatureSettings())
+        assert "--set mobility.network.features.softening_per_k=0.0 goes on as it was" in capsys.readouterr().err
 
     def test_the_gradient_of_each_member_is_cut_by_itself(self, data: StepData) -> None:
         request = training._Request(data, SPLIT, configured(largest_gradient=2.0), 0, (0, 1), None)
@@ -454,7 +469,9 @@ class TestCommands:
         _tell_medium(tungsten, known)
         assert capsys.readouterr().err == ""
         _tell_medium(tungsten, MobilityFeatureSettings())
-        assert "the elastic medium of W is taken to be that of iron" in capsys.readouterr().err
+        assert "shear_modulus_gpa, poisson_ratio, softening_per_k of W taken to be" in capsys.readouterr().err
+        _tell_medium(tungsten, known.model_copy(update={"softening_per_k": MobilityFeatureSettings().softening_per_k}))
+        assert "note: softening_per_k of W taken to be" in capsys.readouterr().err
 
     def test_a_killed_training_goes_on_to_the_same_bits(self, files: list[str], tmp_path: Path, hold: Hold) -> None:
         small = {"members": 2, "epochs": 4, "checkpoint_interval_s": 0}

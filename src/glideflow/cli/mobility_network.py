@@ -84,7 +84,7 @@ def train(
         refuse_mismatch(read_ensemble(model_path(start))[1], list(given.items()))
     _tell_medium(given, settings.features)
     with progress_display() as progress:
-        data = _steps(_with_steps(given, settings) if leave_out else given, settings, progress)
+        data = _steps(with_steps(given, settings) if leave_out else given, settings, progress)
         split, weights = _split_and_start(data, settings, seed, start)
         ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
     laws = _fitted(data, split)
@@ -132,7 +132,7 @@ def evaluate(
     given = trajectories_from(trajectories)
     refuse_mismatch(card, list(given.items()))
     with progress_display() as progress:
-        data = _steps(given, settings, progress)
+        data = _steps(with_steps(given, settings), settings, progress)
     parts = [card.part_of(source.simulation) for source in data.sources]
     numbers = counted(parts, seen=seen)
     evaluations = _evaluations(ensemble, card.fitted_laws(), data, numbers)
@@ -152,10 +152,10 @@ def _tell_medium(trajectories: Mapping[str, Trajectory], features: MobilityFeatu
     others = sorted({each.cell.element for each in trajectories.values()} - {"Fe", ""})
     if others and of_iron:
         print(
-            f"note: the elastic medium of {', '.join(others)} is taken to be that of iron; set "
+            f"note: {', '.join(of_iron)} of {', '.join(others)} taken to be those of iron; set "
             f"{' and '.join(f'mobility.network.features.{name}' for name in of_iron)}: "
-            "`glideflow mobility build --as-built` prints modulus and ratio for the potential; a softening that is not "
-            "known is best taken as 0",
+            "`glideflow mobility build --as-built` prints modulus and ratio for the potential, scripts/hot_medium.py "
+            "finds the softening, and 0 leaves it out",
             file=sys.stderr,
         )
 
@@ -178,8 +178,8 @@ def _trained(
     )
 
 
-def _with_steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings) -> dict[str, Trajectory]:
-    """The trajectories that have a step to learn from; the others are named on standard error."""
+def with_steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings) -> Mapping[str, Trajectory]:
+    """The trajectories that have a step to learn from, or all if none has; the others are named on standard error."""
     from glideflow.mobility.samples import trajectory_steps
 
     kept = {}
@@ -187,8 +187,8 @@ def _with_steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetwor
         if trajectory_steps(trajectory, 0, settings)[0]:
             kept[name] = trajectory
         else:
-            print(f"left out: {name} ({trajectory.status}) has no step to learn from", file=sys.stderr)
-    return kept
+            print(f"left out: {name} ({trajectory.status}) has no step after its start-up", file=sys.stderr)
+    return kept or trajectories
 
 
 def _split_and_start(
@@ -213,8 +213,17 @@ def _split_and_start(
             expected=f"{wanted[1]} members with {wanted[0].layers} x {wanted[0].width}, as configured",
             next_step="configure what it has, or start anew",
         )
+    _tell_other_features(start, ensemble.features, settings.features)
     parts = {source.simulation: card.part_of(source.simulation) for source in data.sources}
     return continued_split(data.sources, parts), [member.state for member in ensemble.members]
+
+
+def _tell_other_features(start: Path, seen: MobilityFeatureSettings, wanted: MobilityFeatureSettings) -> None:
+    """Say so where networks that saw lines in one way are to go on seeing them in another one."""
+    then, now = seen.model_dump(), wanted.model_dump()
+    other = [f"mobility.network.features.{name}={then[name]}" for name in then if then[name] != now[name]]
+    if other:
+        print(f"note: {start} saw lines otherwise; --set {' --set '.join(other)} goes on as it was", file=sys.stderr)
 
 
 def _fitted(data: StepData, split: Split) -> tuple[FittedLaw, ...]:

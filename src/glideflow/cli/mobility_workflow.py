@@ -103,11 +103,13 @@ def report(
     from glideflow.reporting.mobility import velocities_markdown, velocity_row
 
     queries = [read_query(file) for file in query or ()]
-    outputs = [(file, _writer(file, queries, model)) for file in output or ()]
+    settings = settings_from(config, overrides)
+    startup_ps = settings.mobility.network.training.startup_ps
+    outputs = [(file, _writer(file, queries, model, startup_ps)) for file in output or ()]
     for file, _ in outputs:
         refuse_unwritable(file)
-    named = trajectories_from(trajectories or _results(settings_from(config, overrides)), by_stem=True)
-    rows = [velocity_row(name, each) for name, each in named.items()]
+    named = trajectories_from(trajectories or _results(settings), by_stem=True)
+    rows = [velocity_row(name, each, startup_ps) for name, each in named.items()]
     for file, text in outputs:
         write_text(file, text(rows, named))
         print(f"{WROTE} {file}", file=sys.stderr)
@@ -238,13 +240,13 @@ def _results(settings: RunSettings) -> list[Path]:
 
 
 def _writer(
-    file: Path, queries: Sequence[Query], model: Path | None
+    file: Path, queries: Sequence[Query], model: Path | None, startup_ps: float | None
 ) -> Callable[[Sequence[VelocityRow], dict[str, Trajectory]], str]:
     """What makes the text of a file from the rows and the trajectories by name."""
     from glideflow.reporting.mobility import velocities_csv, velocities_markdown
 
     if file.suffix == ".html":
-        return functools.partial(_page, queries=queries, model=model)
+        return functools.partial(_page, queries=queries, model=model, startup_ps=startup_ps)
     table = {".csv": velocities_csv, ".md": velocities_markdown}.get(file.suffix)
     if table is None:
         raise ConfigurationError(
@@ -254,7 +256,12 @@ def _writer(
 
 
 def _page(
-    rows: Sequence[VelocityRow], trajectories: dict[str, Trajectory], *, queries: Sequence[Query], model: Path | None
+    rows: Sequence[VelocityRow],
+    trajectories: dict[str, Trajectory],
+    *,
+    queries: Sequence[Query],
+    model: Path | None,
+    startup_ps: float | None,
 ) -> str:
     from glideflow.reporting.mobility import example_of, mobility_page
 
@@ -264,7 +271,7 @@ def _page(
         return mobility_page(rows, example, queries)
     from glideflow.reporting.mobility_errors import held_out_section
 
-    return mobility_page(rows, example, queries, held_out_section(model, trajectories))
+    return mobility_page(rows, example, queries, held_out_section(model, trajectories, startup_ps))
 
 
 def _text(value: object) -> str:

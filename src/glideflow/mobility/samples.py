@@ -123,7 +123,7 @@ def step_data(
 
     Args:
         trajectories: names and trajectories.
-        settings: elastic medium, length of a step, distance of the snapshots.
+        settings: elastic medium, start-up, length of a step, distance of the snapshots.
         progress: told the number of trajectories that are done.
 
     Raises:
@@ -138,9 +138,10 @@ def step_data(
         if not found:
             raise PropertyError(
                 f"{name} has no step of {settings.training.step_ps:g} ps: "
-                + ("; ".join(left_out) or "it has no frames"),
+                + ("; ".join(left_out) or "no frames are left after the start-up"),
                 expected="frames a step apart after the start-up",
-                next_step="let it run longer, or leave it out: `glideflow mobility train --leave-out`",
+                next_step="let it run longer, leave it out (`glideflow mobility train --leave-out`), or give a shorter "
+                "start-up, mobility.network.training.startup_ps",
             )
         steps += found
         sources.append(_source(name, trajectory, left_out))
@@ -177,7 +178,7 @@ def trajectory_steps(
     Args:
         trajectory: whatever ended it.
         number: its number in the data.
-        settings: elastic medium, length of a step, distance of the snapshots.
+        settings: elastic medium, start-up, length of a step, distance of the snapshots.
     """
     training = settings.training
     startup = trajectory.settings.get("startup_ps", 0.0) if training.startup_ps is None else training.startup_ps

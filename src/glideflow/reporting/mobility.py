@@ -71,17 +71,18 @@ class VelocityRow:
         return f"{self.angle_deg:.2f}°" if self.kind == "dipole" else f"loop, {self.radius_nm:g} nm"
 
 
-def velocity_row(name: str, trajectory: Trajectory) -> VelocityRow:
+def velocity_row(name: str, trajectory: Trajectory, startup_ps: float | None = None) -> VelocityRow:
     """A trajectory as a row of the table.
 
     Args:
         name: what it is called.
         trajectory: whatever became of it.
+        startup_ps: time at its beginning that is left out; None as it was set up.
     """
     found: GlideVelocity | None = None
     why = ""
     try:
-        found = glide_velocity(trajectory)
+        found = glide_velocity(trajectory, startup_ps=startup_ps)
     except PropertyError as error:
         why = error.found
     cell, scenario = trajectory.cell, trajectory.scenario

@@ -20,12 +20,13 @@ NETWORK = "PI-GNN"
 _HEADINGS = ("law", "trajectories", "steps", "velocity, %", "step, %", "step, Å", "thermal floor, Å")
 
 
-def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Section:
+def held_out_section(model: Path, trajectories: Mapping[str, Trajectory], startup_ps: float | None = None) -> Section:
     """What an ensemble and the laws fitted beside it err by on trajectories that it has not seen.
 
     Args:
         model: its file or folder, or ``shipped``.
-        trajectories: by name; those that it was trained on, or stopped by, are passed over.
+        trajectories: by name; those that it was trained on, or stopped by, or without a step, are passed over.
+        startup_ps: time at the beginning of each that is left out; None as they were set up.
 
     Raises:
         StorageError: the model is missing or damaged.
@@ -44,7 +45,7 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Sec
     parts = [source.part for source in card.sources]
     note = f"{card.name}: {len(parts)} trajectories, {parts.count('train')} of them to learn from."
     refuse_mismatch(card, list(trajectories.items()))
-    data = _unseen_steps(ensemble, card, trajectories)
+    data = _unseen_steps(ensemble, card, trajectories, startup_ps)
     if not data.sources:
         return Section(name="errors", title="Errors", notes=(f"{note} It has seen all that have a step.",))
     laws = {law.name: law.velocity_angstrom_per_ps for law in card.fitted_laws()}
@@ -60,13 +61,16 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory]) -> Sec
     )
 
 
-def _unseen_steps(ensemble: MobilityEnsemble, card: MobilityCard, trajectories: Mapping[str, Trajectory]) -> StepData:
+def _unseen_steps(
+    ensemble: MobilityEnsemble, card: MobilityCard, trajectories: Mapping[str, Trajectory], startup_ps: float | None
+) -> StepData:
     """Steps of the trajectories that an ensemble has not seen, as it sees steps."""
     from glideflow.config.mobility_network import MobilityNetworkSettings, MobilityTrainingSettings
     from glideflow.mobility.samples import simulation_sha256, step_data, trajectory_steps
 
     settings = MobilityNetworkSettings(
-        features=ensemble.features, training=MobilityTrainingSettings(step_ps=ensemble.step_ps)
+        features=ensemble.features,
+        training=MobilityTrainingSettings(step_ps=ensemble.step_ps, startup_ps=startup_ps),
     )
     unseen = [
         (name, each)
