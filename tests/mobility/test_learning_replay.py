@@ -18,6 +18,7 @@ from glideflow.reporting.learning_replay import replay_cells, replay_csv, replay
 pytest.importorskip("torch")
 
 from glideflow.mobility.learning_replay import replay
+from glideflow.mobility.samples import step_data
 
 MakeTrajectory = Callable[..., Trajectory]
 Pool = list[tuple[str, Trajectory]]
@@ -45,9 +46,13 @@ def pool(synthetic_trajectory: MakeTrajectory) -> Pool:
     return [*usual, (RARE, synthetic_trajectory(90.0, 1500.0, 600.0, seed=10, duration_ps=4.0))]
 
 
+def replayed(pool: Pool, settings: MobilitySettings, seeds: list[int], **how: Any) -> tuple[ReplayedTraining, ...]:
+    return replay(pool, step_data(pool, settings.network), settings, seeds, **how)
+
+
 @pytest.fixture(scope="module")
 def trainings(pool: Pool) -> tuple[ReplayedTraining, ...]:
-    return replay(pool, mobility(), [1])
+    return replayed(pool, mobility(), [1])
 
 
 def of(trainings: tuple[ReplayedTraining, ...], strategy: str) -> list[ReplayedTraining]:
@@ -75,20 +80,20 @@ def test_nothing_is_asked_for_twice_or_taken_from_the_test(pool: Pool, trainings
 
 def test_an_ensemble_that_knows_one_kind_asks_for_the_other(pool: Pool) -> None:
     settings = mobility(initial=1, selected=1, iterations=1, training={"train_fraction": 0.8, "test_fraction": 0.1})
-    asked = {each.strategy: each.asked_for for each in replay(pool, settings, [2]) if each.asked_for}
+    asked = {each.strategy: each.asked_for for each in replayed(pool, settings, [2]) if each.asked_for}
     assert asked["active"] == asked["active_simulated"] == (RARE,)
     assert asked["passive"] != (RARE,)
 
 
 def test_a_replay_is_repeatable(pool: Pool, trainings: tuple[ReplayedTraining, ...]) -> None:
-    again = replay(pool, mobility(iterations=1), [1], strategies=["active"])
+    again = replayed(pool, mobility(iterations=1), [1], strategies=["active"])
     assert again[0] == of(trainings, "active")[0]
     assert again[1].percent == of(trainings, "active")[1].percent
 
 
 def test_too_few_trajectories_are_refused(pool: Pool) -> None:
     with pytest.raises(ConfigurationError, match="2 trajectories for training, 1 for validation and 1 for the test"):
-        replay(pool[:4], mobility(), [0])
+        replayed(pool[:4], mobility(), [0])
 
 
 def test_cells_are_means_over_repetitions(trainings: tuple[ReplayedTraining, ...]) -> None:

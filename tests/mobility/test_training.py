@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from glideflow.cli.app import app
-from glideflow.cli.mobility_network import _tell_medium, _tell_other_features, with_steps
+from glideflow.cli.mobility_network import _tell_medium, _tell_other_features, steps_of
 from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
 from glideflow.errors import ConfigurationError, ConvergenceError, DependencyError, PropertyError, StorageError
 from glideflow.mobility.baselines import LAWS, FittedLaw, fitted_laws
 from glideflow.mobility.samples import Split, StepData, StepSource, refuse_leak, split_by_trajectory, step_data
 from glideflow.mobility.trajectory import Trajectory, write_trajectory
+from glideflow.progress import silent
 
 if TYPE_CHECKING:
     from conftest import Hold
@@ -95,9 +96,13 @@ class TestSteps:
         self, synthetic_trajectory: MakeTrajectory, capsys: pytest.CaptureFixture[str]
     ) -> None:
         whole, short = (synthetic_trajectory(90.0, 500.0, 300.0, duration_ps=time) for time in (4.0, 1.5))
-        assert list(with_steps({"whole": whole, "short": short}, configured())) == ["whole"]
-        assert capsys.readouterr().err == "left out: short (completed) has no step after its start-up\n"
-        assert list(with_steps({"short": short}, configured())) == ["short"]  # to be refused with the reason
+        found = steps_of({"short": short, "whole": whole}, configured(), leave_out=True, progress=silent)
+        assert [source.name for source in found.sources] == ["whole"]
+        assert {step.trajectory for step in found.steps} == {0}
+        assert capsys.readouterr().err == ("left out: short (completed) has no step: 2 × no frame one step later\n")
+        for pool, leave_out in (({"short": short, "whole": whole}, False), ({"short": short}, True)):
+            with pytest.raises(PropertyError, match="short has no step of 1 ps: 2 × no frame one step later"):
+                steps_of(pool, configured(), leave_out=leave_out, progress=silent)
 
     def test_a_trajectory_without_a_step_is_refused(self, synthetic_trajectory: MakeTrajectory) -> None:
         short = synthetic_trajectory(duration_ps=1.5)

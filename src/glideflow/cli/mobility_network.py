@@ -84,7 +84,7 @@ def train(
         refuse_mismatch(read_ensemble(model_path(start))[1], list(given.items()))
     _tell_medium(given, settings.features)
     with progress_display() as progress:
-        data = _steps(with_steps(given, settings) if leave_out else given, settings, progress)
+        data = steps_of(given, settings, leave_out=leave_out, progress=progress)
         split, weights = _split_and_start(data, settings, seed, start)
         ensemble = _trained(data, split, settings, seed, weights, (folder, resume), progress)
     laws = _fitted(data, split)
@@ -132,17 +132,29 @@ def evaluate(
     given = trajectories_from(trajectories)
     refuse_mismatch(card, list(given.items()))
     with progress_display() as progress:
-        data = _steps(with_steps(given, settings), settings, progress)
+        data = steps_of(given, settings, leave_out=True, progress=progress)
     parts = [card.part_of(source.simulation) for source in data.sources]
     numbers = counted(parts, seen=seen)
     evaluations = _evaluations(ensemble, card.fitted_laws(), data, numbers)
     _print(_evaluation_json(data, parts, numbers, evaluations), evaluations, as_json=as_json)
 
 
-def _steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings, progress: Progress) -> StepData:
-    from glideflow.mobility.samples import step_data
+def steps_of(
+    trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings, *, leave_out: bool, progress: Progress
+) -> StepData:
+    """Steps of trajectories; those that are left out are named on standard error.
 
-    return step_data(list(trajectories.items()), settings, progress=progress)
+    Raises:
+        PropertyError: no trajectory has a step, or one has none and is not to be left out.
+    """
+    from glideflow.mobility.samples import no_step, step_data
+
+    data = step_data(list(trajectories.items()), settings, leave_out=leave_out, progress=progress)
+    for name, reason in data.left_out.items():
+        print(f"left out: {name} ({trajectories[name].status}) has no step: {reason}", file=sys.stderr)
+    if data.left_out and not data.sources:
+        raise no_step(data.left_out, settings)
+    return data
 
 
 def _tell_medium(trajectories: Mapping[str, Trajectory], features: MobilityFeatureSettings) -> None:
@@ -176,19 +188,6 @@ def _trained(
     return train_ensemble(
         data, split, settings, seed, members, start=start, work=work, resume=resume, progress=progress
     )
-
-
-def with_steps(trajectories: Mapping[str, Trajectory], settings: MobilityNetworkSettings) -> Mapping[str, Trajectory]:
-    """The trajectories that have a step to learn from, or all if none has; the others are named on standard error."""
-    from glideflow.mobility.samples import trajectory_steps
-
-    kept = {}
-    for name, trajectory in trajectories.items():
-        if trajectory_steps(trajectory, 0, settings)[0]:
-            kept[name] = trajectory
-        else:
-            print(f"left out: {name} ({trajectory.status}) has no step after its start-up", file=sys.stderr)
-    return kept or trajectories
 
 
 def _split_and_start(

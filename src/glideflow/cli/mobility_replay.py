@@ -43,7 +43,7 @@ def replay(
     """
     from glideflow.atomic import write_text
     from glideflow.cli.display import progress_display
-    from glideflow.cli.mobility_network import with_steps
+    from glideflow.cli.mobility_network import steps_of
     from glideflow.cli.properties import refuse_unwritable
     from glideflow.mobility.dataset import trajectories_from
     from glideflow.mobility.learning_replay import replay as replayed
@@ -56,8 +56,10 @@ def replay(
         refuse_unwritable(file)
     settings = settings_from(config, overrides).mobility
     with progress_display() as progress:
-        pool = list(with_steps(trajectories_from(trajectories, by_stem=True), settings.network).items())
-        trainings = replayed(pool, settings, range(seed, seed + repetitions), progress=progress)
+        pool = trajectories_from(trajectories, by_stem=True)
+        data = steps_of(pool, settings.network, leave_out=True, progress=progress)
+        named = [(source.name, pool[source.name]) for source in data.sources]
+        trainings = replayed(named, data, settings, range(seed, seed + repetitions), progress=progress)
     for file, text in outputs:
         write_text(file, text(trainings))
         print(f"{WROTE} {file}", file=sys.stderr)

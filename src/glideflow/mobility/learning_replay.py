@@ -19,7 +19,7 @@ from glideflow.errors import ConfigurationError
 from glideflow.mobility.evaluation import evaluate
 from glideflow.mobility.graph import LineGraph, line_graph
 from glideflow.mobility.queries import STRATEGIES, ReplayedTraining, ReplayStrategy
-from glideflow.mobility.samples import Split, StepData, split_by_trajectory, step_data
+from glideflow.mobility.samples import Split, StepData, split_by_trajectory
 from glideflow.mobility.scenarios import Scenario, farthest_first
 from glideflow.mobility.training import train_ensemble
 from glideflow.progress import Progress, silent
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 def replay(
     trajectories: Sequence[tuple[str, Trajectory]],
+    data: StepData,
     settings: MobilitySettings,
     seeds: Sequence[int],
     *,
@@ -43,6 +44,7 @@ def replay(
 
     Args:
         trajectories: names and trajectories, the pool; those of the test are taken from it.
+        data: their steps.
         settings: section ``mobility``: networks, number of initial trajectories, candidates, selected ones. Iterations
             end after ``learning.iterations``, or, where that is 0, when the pool is empty; the threshold ends none.
         seeds: repetitions, each with its own test, initial trajectories and weights.
@@ -50,10 +52,8 @@ def replay(
         progress: told the number of trainings that are done.
 
     Raises:
-        PropertyError: a trajectory has not a single step.
         ConfigurationError: there are not more trajectories to train on than the initial ones.
     """
-    data = step_data(trajectories, settings.network, progress=progress)
     first = [_first_graph(trajectory, settings.network.features) for _, trajectory in trajectories]
     table = [_scenario(trajectory) for _, trajectory in trajectories]
     beginnings = [_beginning(data, first, table, settings, seed) for seed in seeds]

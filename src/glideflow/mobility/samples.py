@@ -78,11 +78,13 @@ class StepData:
         steps: in the order of trajectories and time.
         sources: the trajectories.
         step_ps: time of a step.
+        left_out: trajectories without a step by name, with the reason.
     """
 
     steps: tuple[Step, ...]
     sources: tuple[StepSource, ...]
     step_ps: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, trajectories: Sequence[int]) -> tuple[Step, ...]:
         """Steps of some trajectories."""
@@ -117,36 +119,50 @@ class Split:
 
 
 def step_data(
-    trajectories: Sequence[tuple[str, Trajectory]], settings: MobilityNetworkSettings, *, progress: Progress = silent
+    trajectories: Sequence[tuple[str, Trajectory]],
+    settings: MobilityNetworkSettings,
+    *,
+    leave_out: bool = False,
+    progress: Progress = silent,
 ) -> StepData:
     """Steps of all trajectories.
 
     Args:
         trajectories: names and trajectories.
         settings: elastic medium, start-up, length of a step, distance of the snapshots.
+        leave_out: pass over trajectories without a step; there may be none with one.
         progress: told the number of trajectories that are done.
 
     Raises:
         ConfigurationError: the trajectories are of more than one potential.
-        PropertyError: a trajectory has not a single step.
+        PropertyError: a trajectory has not a single step, and is not to be left out.
     """
     refuse_mixture(trajectories)
     steps: list[Step] = []
-    sources = []
+    sources: list[StepSource] = []
+    without: dict[str, str] = {}
     for number, (name, trajectory) in enumerate(trajectories):
-        found, left_out = trajectory_steps(trajectory, number, settings)
-        if not found:
-            raise PropertyError(
-                f"{name} has no step of {settings.training.step_ps:g} ps: "
-                + ("; ".join(left_out) or "no frames are left after the start-up"),
-                expected="frames a step apart after the start-up",
-                next_step="let it run longer, leave it out (`glideflow mobility train --leave-out`), or give a shorter "
-                "start-up, mobility.network.training.startup_ps",
-            )
-        steps += found
-        sources.append(_source(name, trajectory, left_out))
+        found, missing = trajectory_steps(trajectory, len(sources), settings)
+        if found:
+            steps += found
+            sources.append(_source(name, trajectory, missing))
+        else:
+            without[name] = "; ".join(missing) or "no frames are left after the start-up"
+        if without and not leave_out:
+            raise no_step(without, settings)
         progress("features of trajectories", number + 1, len(trajectories))
-    return StepData(steps=tuple(steps), sources=tuple(sources), step_ps=settings.training.step_ps)
+    return StepData(steps=tuple(steps), sources=tuple(sources), step_ps=settings.training.step_ps, left_out=without)
+
+
+def no_step(left_out: Mapping[str, str], settings: MobilityNetworkSettings) -> PropertyError:
+    """What is wrong with trajectories without a step, the first of which is named."""
+    name, reason = next(iter(left_out.items()))
+    return PropertyError(
+        f"{name} has no step of {settings.training.step_ps:g} ps: {reason}",
+        expected="frames a step apart after the start-up",
+        next_step="let it run longer, leave it out (`glideflow mobility train --leave-out`), or give a shorter "
+        "start-up, mobility.network.training.startup_ps",
+    )
 
 
 def refuse_mixture(trajectories: Sequence[tuple[str, Trajectory]]) -> None:

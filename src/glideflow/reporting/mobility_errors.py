@@ -46,6 +46,8 @@ def held_out_section(model: Path, trajectories: Mapping[str, Trajectory], startu
     note = f"{card.name}: {len(parts)} trajectories, {parts.count('train')} of them to learn from."
     refuse_mismatch(card, list(trajectories.items()))
     data = _unseen_steps(ensemble, card, trajectories, startup_ps)
+    if data.left_out:
+        note += f" Left out, because they have no step: {', '.join(data.left_out)}."
     if not data.sources:
         return Section(name="errors", title="Errors", notes=(f"{note} It has seen all that have a step.",))
     laws = {law.name: law.velocity_angstrom_per_ps for law in card.fitted_laws()}
@@ -66,18 +68,16 @@ def _unseen_steps(
 ) -> StepData:
     """Steps of the trajectories that an ensemble has not seen, as it sees steps."""
     from glideflow.config.mobility_network import MobilityNetworkSettings, MobilityTrainingSettings
-    from glideflow.mobility.samples import simulation_sha256, step_data, trajectory_steps
+    from glideflow.mobility.samples import simulation_sha256, step_data
 
     settings = MobilityNetworkSettings(
         features=ensemble.features,
         training=MobilityTrainingSettings(step_ps=ensemble.step_ps, startup_ps=startup_ps),
     )
     unseen = [
-        (name, each)
-        for name, each in trajectories.items()
-        if card.part_of(simulation_sha256(each)) in ("test", "new") and trajectory_steps(each, 0, settings)[0]
+        (name, each) for name, each in trajectories.items() if card.part_of(simulation_sha256(each)) in ("test", "new")
     ]
-    return step_data(unseen, settings)
+    return step_data(unseen, settings, leave_out=True)
 
 
 def section_of(evaluations: Mapping[str, Sequence[Evaluation]], note: str) -> Section:
