@@ -207,7 +207,7 @@ def _check(library: Library, stage: StageRecord, potential: Potential, fresh: _F
 
     name = cast("Property", stage.property)
     try:
-        settings = _settings_of(library, stage)
+        settings = settings_of(library, stage)
     except ConfigurationError as error:
         return check(NOT_COMPUTED, reason=error.found)
     needs = [fresh.upstream(need, stage) for need in PROPERTIES[name].needs]
@@ -229,7 +229,7 @@ def _check(library: Library, stage: StageRecord, potential: Potential, fresh: _F
     return check(DIFFERS if differences else AGREES, differences=differences)
 
 
-def _settings_of(library: Library, stage: StageRecord) -> RunSettings:
+def settings_of(library: Library, stage: StageRecord) -> RunSettings:
     """The configuration of a library, with the settings and the seed that a record was computed with.
 
     Raises:

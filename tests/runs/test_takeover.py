@@ -11,7 +11,7 @@ import pytest
 
 from glideflow.errors import BusyError, SchedulerError
 from glideflow.runs import takeover
-from glideflow.runs.takeover import LOCK_FILE, SLURM_RUNS_FILE, cancel_jobs_left, cancel_own_jobs, hold, was_killed
+from glideflow.runs.takeover import LOCK_FILE, SLURM_RUNS_FILE, cancel_jobs_left, cancel_own_jobs, hold, killed_since
 
 HOLD = """
 import sys, time
@@ -37,21 +37,22 @@ class TestLock:
     def test_a_second_run_is_refused_by_name(self, tmp_path: Path) -> None:
         with run_that_lasts(tmp_path, 600) as process:
             try:
-                assert not was_killed(tmp_path)
+                assert killed_since(tmp_path) is None
                 with pytest.raises(BusyError, match=f"another run is at work in .*process {process.pid} on "):
                     hold(tmp_path)
             finally:
                 process.kill()
 
     def test_only_a_killed_run_is_one(self, tmp_path: Path) -> None:
-        assert not was_killed(tmp_path)
+        assert killed_since(tmp_path) is None
         with run_that_lasts(tmp_path, 600) as process:
             process.kill()
-        assert was_killed(tmp_path)
-        assert was_killed(tmp_path), "looking takes nothing over"
+        began = (tmp_path / LOCK_FILE).stat().st_mtime
+        assert killed_since(tmp_path) == began
+        assert killed_since(tmp_path) == began, "looking takes nothing over"
         with run_that_lasts(tmp_path, 0):
             pass
-        assert not was_killed(tmp_path)
+        assert killed_since(tmp_path) is None
         assert not (tmp_path / LOCK_FILE).exists()
 
 

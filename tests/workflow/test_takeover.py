@@ -128,11 +128,12 @@ def test_a_second_run_is_refused_while_the_first_lives(long_project: Project, ho
         assert process.poll() is None
 
 
-def leave_lock(project: Project) -> None:
-    """As a run does that is killed."""
-    work = project.root / "work/test"
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "run.lock").touch()
+def leave_lock(project: Project, began: float = 0.0) -> None:
+    """As a run does that began then, in seconds since the epoch, and is killed."""
+    lock = project.root / "work/test/run.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    os.utime(lock, (began, began))
 
 
 class TestResultsWithoutRecord:
@@ -150,6 +151,12 @@ class TestResultsWithoutRecord:
         pending = done.pending()
         assert pending["lattice"] == 1
         assert pending["peierls_stress"] == 1
+
+    def test_are_trusted_if_they_are_older_than_the_killed_run(self, done: Project) -> None:
+        self.forget(done, LATTICE)
+        leave_lock(done, time.time())
+        assert done.pending() == {}
+        assert done.pending() == {}, "looking does not date the killed run anew"
 
     def test_are_trusted_otherwise(self, done: Project) -> None:
         self.forget(done, LATTICE)

@@ -9,20 +9,21 @@ from snakemake.persistence.file import FilePersistence
 from snakemake_interface_common.exceptions import WorkflowError
 
 from glideflow.errors import GlideflowError
-from glideflow.runs.takeover import cancel_jobs_left, cancel_own_jobs, hold, was_killed
+from glideflow.runs.takeover import cancel_jobs_left, cancel_own_jobs, hold, killed_since
 
 
-def forget_killed_run():
+def forget_killed_run(began):
     """Undo what a killed run left in Snakemake's records, so that the same command simply goes on.
 
     Its lock goes. Results that its jobs finished after its death have no record of the parameters that they were
-    computed with: they are marked as incomplete, so that they are done again, mostly from partial results.
+    computed with: they are marked as incomplete, so that they are done again, mostly from partial results. Results
+    without a record that are older than the run, in seconds since the epoch, were put there for it to use.
     """
     records = FilePersistence()
     records.cleanup_locks()
     files = (IOFile(f"{RESULTS}/{task.output}") for task in RUN.tasks())
-    unrecorded = [file for file in files if Path(file).exists() and records.metadata(file) is None]
-    records.started(SimpleNamespace(output=unrecorded))
+    later = (file for file in files if Path(file).exists() and Path(file).stat().st_mtime >= began)
+    records.started(SimpleNamespace(output=[file for file in later if records.metadata(file) is None]))
 
 
 def take_over():
@@ -42,5 +43,5 @@ def tell(line):
 
 
 # Job steps read this file again; they are part of the run.
-if workflow.is_main_process and was_killed(Path(RUN.work)):
-    forget_killed_run()
+if workflow.is_main_process and (KILLED_RUN_BEGAN := killed_since(Path(RUN.work))) is not None:
+    forget_killed_run(KILLED_RUN_BEGAN)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from glideflow.records import Library
 
 DIFFERENT = 1
+"""Exit status of comparisons that find a difference."""
 MOST_NAMED = 10
 """Potentials that one line of a message names."""
-"""Exit status of comparisons that find a difference."""
 
 LibraryOption = Annotated[
     Path | None, typer.Option("--library", help="HDF5 file of a library. Default: the one that ships with glideflow.")
@@ -108,6 +108,29 @@ def build(
     library = publishable(build_library(records, name, only_complete=only_complete))
     write_record(output, library, layout="columns")
     _tell_counts(library, output)
+
+
+@library_app.command()
+def unpack(*, config: ConfigOption = None, library: LibraryOption = None) -> None:
+    """Make the records of a library results of a run, which then computes only what they lack.
+
+    Records of the same parameter files, settings, slip systems and seed become files
+    in <results>/<name> of the configuration; results that are there stay. Start the
+    workflow afterwards.
+    """
+    from glideflow.config.load import load_settings
+    from glideflow.library_unpack import OUTCOMES
+    from glideflow.library_unpack import unpack as unpacked
+    from glideflow.run import validate_run
+    from glideflow.strength_library import load
+
+    run = validate_run(load_settings(config), Path.cwd())
+    folder = Path(run.results)
+    counted = Counter((task.rule, outcome) for task, outcome in unpacked(load(library), run, folder))
+    kept = [outcome for outcome in OUTCOMES if any(counted[name, outcome] for name in run.properties)]
+    _print_rows(("property", *kept), ((name, *(counted[name, each] for each in kept)) for name in run.properties))
+    taken = sum(count for (_, outcome), count in counted.items() if outcome == "taken")
+    print(f"{taken} records in {folder}; what it lacks, computes: {workflow_command(config)}", file=sys.stderr)
 
 
 @library_app.command()

@@ -7,10 +7,12 @@ name it submits jobs. Both outlive it when it is killed, and the next run knows 
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from glideflow.errors import BusyError, SchedulerError
@@ -26,20 +28,27 @@ CANCEL_TIMEOUT_S = 180.0
 POLL_INTERVAL_S = 1.0
 
 
-def was_killed(work: Path) -> bool:
-    """Whether the last run with this folder of partial results was killed, and nobody has taken over since.
+def killed_since(work: Path) -> float | None:
+    """When the last run with this folder of partial results began, if it was killed and nobody has taken over since.
 
-    Where the file system has no locks nothing is known of an earlier run, and the answer is no.
+    Where the file system has no locks nothing is known of an earlier run, and the answer is None.
+
+    Returns:
+        seconds since the epoch, by the clock that times files there.
     """
     file = work / LOCK_FILE
-    if not file.exists():
-        return False
+    try:
+        began = file.stat()
+    except FileNotFoundError:
+        return None
     lock = try_lock(file)
     if isinstance(lock, Holder):
-        return False
+        return None
     known = lock.real
     lock.leave()
-    return known
+    with suppress(PermissionError):  # whoever looks next is to find the same; only its owner can date a file
+        os.utime(file, ns=(began.st_atime_ns, began.st_mtime_ns))
+    return began.st_mtime if known else None
 
 
 def hold(work: Path) -> None:
