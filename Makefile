@@ -156,6 +156,10 @@ strength-models: setup ## Models of `glideflow predict` from the shipped library
 	glideflow transfer cost --output $(MODELS_WORK)/cost.h5 > /dev/null
 	python scripts/strength_tables.py $(MODELS_WORK) docs/transfer.md docs/transfer_errors.md
 
+.PHONY: library-tables
+library-tables: setup ## Write what the docs say of the shipped library (seconds)
+	python scripts/library_tables.py docs/library.md docs/peierls.md
+
 .PHONY: mobility-model
 mobility-model: setup ## Ensemble of `glideflow mobility glide` from the shipped trajectories, and the tables of its docs (10 min)
 	python scripts/mobility_model.py docs/mobility_data.md

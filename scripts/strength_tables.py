@@ -12,12 +12,12 @@ transfer`, and strengths.h5. A part stands between ``<!-- make strength-models w
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from glideflow.atomic import write_text
+from glideflow.reporting.page_parts import write_pages
 from glideflow.reporting.sections import markdown_table
 from glideflow.reporting.strengths import strength_markdown
 from glideflow.reporting.transfer_claims import Evidence, claim_markdown, claims
@@ -36,14 +36,7 @@ from glideflow.transfer.training_scope import scope_rows
 from glideflow.transfer.validation import ValidationRecord, Validations
 
 GROUPS = ("fcc", "bcc", "hcp")
-MARKER = re.compile(
-    r"(<!-- make strength-models writes (?P<name>\w+) from here -->\n).*?(\n<!-- to here -->)", flags=re.DOTALL
-)
-
-
-def page_text(folder: Path, page: str) -> str:
-    """The page with its measured parts rewritten."""
-    return MARKER.sub(lambda found: f"{found[1]}\n{PARTS[found['name']](folder)}{found[3]}", page)
+COMMAND = "make strength-models"
 
 
 def _validations(folder: Path) -> tuple[ValidationRecord, ...]:
@@ -127,17 +120,8 @@ def main() -> int:
     parser.add_argument("pages", type=Path, nargs="+")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    stale = []
-    for page in arguments.pages:
-        before = page.read_text(encoding="utf-8")
-        after = page_text(arguments.folder, before)
-        if after != before:
-            stale.append(page)
-        if not arguments.check:
-            write_text(page, after)
-    for page in stale if arguments.check else ():
-        print(f"{page} is not current: make strength-models")
-    return int(arguments.check and bool(stale))
+    parts = {name: partial(part, arguments.folder) for name, part in PARTS.items()}
+    return write_pages(arguments.pages, COMMAND, parts, check=arguments.check)
 
 
 if __name__ == "__main__":
