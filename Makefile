@@ -139,12 +139,19 @@ MODELS_WORK = work/strength-models
 MODELS_DATA = src/glideflow/data/strength_models
 MODELS_VALIDATIONS = $(foreach group,fcc bcc hcp,--validation $(MODELS_WORK)/$(group).validation.h5)
 
+# Of the data sets of a folder, the model `best` on one structure.
+define best_validated
+glideflow transfer validate --dataset $(1)/data/$(2).h5 --model best --work $(TRANSFER_WORK) \
+	--output $(1)/$(2).validation.h5 > /dev/null
+endef
+
 .PHONY: strength-models
-strength-models: setup ## Models of `glideflow predict` from the shipped library, with held-out scores, and their docs (10 min)
+strength-models: setup ## Models of `glideflow predict` from the shipped library, with held-out scores, and their docs (13 min)
 	python scripts/core_solutions.py
 	glideflow transfer dataset --output $(MODELS_WORK)/data > /dev/null
-	$(foreach group,fcc bcc hcp,glideflow transfer validate --dataset $(MODELS_WORK)/data/$(group).h5 --model best \
-		--work $(TRANSFER_WORK) --output $(MODELS_WORK)/$(group).validation.h5 > /dev/null &&) true
+	$(foreach group,fcc bcc hcp,$(call best_validated,$(MODELS_WORK),$(group)) &&) true
+	glideflow transfer dataset --set 'transfer.data.sources=[EAM/MEAM]' --output $(MODELS_WORK)/classical/data > /dev/null
+	$(foreach group,fcc bcc hcp,$(call best_validated,$(MODELS_WORK)/classical,$(group)) &&) true
 	glideflow transfer fit $(MODELS_VALIDATIONS) --output $(MODELS_DATA) \
 		$(foreach group,fcc bcc hcp,--dataset $(MODELS_WORK)/data/$(group).h5)
 	glideflow transfer strengths --output $(MODELS_WORK)/strengths.h5 > /dev/null

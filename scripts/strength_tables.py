@@ -4,9 +4,9 @@
     strength_tables.py FOLDER PAGE...           rewrite the parts of the pages between their markers
     strength_tables.py FOLDER PAGE... --check   only say which pages are not current (exit code 1)
 
-FOLDER holds <group>.validation.h5 of the model `best`, errors.h5, shots.h5, training.h5 and cost.h5 of `glideflow
-transfer`, and strengths.h5. A part stands between ``<!-- make strength-models writes NAME from here -->`` and
-``<!-- to here -->``.
+FOLDER holds <group>.validation.h5 of the model `best` (those of classical potentials alone in classical/), errors.h5,
+shots.h5, training.h5 and cost.h5 of `glideflow transfer`, and strengths.h5. A part stands between
+``<!-- make strength-models writes NAME from here -->`` and ``<!-- to here -->``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from glideflow.transfer.training_scope import scope_rows
 from glideflow.transfer.validation import ValidationRecord, Validations
 
 GROUPS = ("fcc", "bcc", "hcp")
+CLASSICAL = "classical"
 COMMAND = "make strength-models"
 
 
@@ -45,11 +46,16 @@ def _validations(folder: Path) -> tuple[ValidationRecord, ...]:
 
 
 def _best(folder: Path) -> str:
-    """Families and metals left out, a row for each structure."""
-    rows = summarise([each for each in _validations(folder) if each.model == "best"], by_structure=False)
+    """Families and metals left out, a row for each structure: of all potentials, and of classical ones alone."""
     headings = ["data set", "families: factor", "known to", "90 %", "rank", "in 68 %", "in 90 %"]
-    cells = [[f"{group}, {_of(rows, group, 'family').samples}", *_scores(rows, group)] for group in GROUPS]
+    cells = [*_best_rows(folder, ""), *_best_rows(folder / CLASSICAL, ", EAM/MEAM alone")]
     return markdown_table([*headings, "metals: factor", "known to", "rank"], cells)
+
+
+def _best_rows(folder: Path, told: str) -> Iterator[list[str]]:
+    rows = summarise([each for each in _validations(folder) if each.model == "best"], by_structure=False)
+    for group in GROUPS:
+        yield [f"{group}{told}, {_of(rows, group, 'family').samples}", *_scores(rows, group)]
 
 
 def _scores(rows: tuple[SummaryRow, ...], group: str) -> Iterator[str]:
