@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
-from glideflow.properties.results import PeierlsStressResult
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
 from glideflow.records import Library
 from glideflow.reporting.collection import PROPERTY_NAMES, STRUCTURE_ORDER, by_metal, computed, samples
+from glideflow.reporting.labels import significant
 from glideflow.reporting.statistics import FEW
 
 _TIERS = {
@@ -50,11 +52,13 @@ def limits(library: Library, missing_place: str = "under Failures") -> tuple[str
         *_about_missing(library, missing_place),
         *_about_sets(library),
         *_about_peierls(library),
+        *_about_errors(library),
         *_about_settings(library),
         _ABOUT_METHOD,
     )
 
 
+_ROUNDING = 1e-6
 _ABOUT_METHOD = (
     "All values are static, at 0 K and zero pressure, for straight dislocations and perfect crystals. A potential "
     "that fits one property may fail for another: a wide dispersion is a result about potentials, not about metals."
@@ -93,6 +97,56 @@ def _about_peierls(library: Library) -> tuple[str, ...]:
         "bars hold the search for the stress and the difference between loading directions, not the effect of the "
         "cell.",
     )
+
+
+def _about_errors(library: Library) -> tuple[str, ...]:
+    """How far lattice and elastic constants and γ can be off, where tables print them without an error."""
+    found = (
+        (_lattice_errors_angstrom(library), "{} Å in a (residual stress over three bulk moduli)"),
+        (
+            [each.result.fit_residual_gpa for each in computed(library, ElasticResult)],
+            "{} GPa in elastic constants (departure from the symmetry of the crystal)",
+        ),
+        (
+            [100 * each.result.strain_dependence for each in computed(library, ElasticResult)],
+            "{} % between the strain amplitudes of elastic constants",
+        ),
+    )
+    told = [text.format(_median_and_largest(errors)) for errors, text in found if errors]
+    told += [f"at most {significant(limit)} mJ/m² in γ (relaxation of a point)" for limit in _gamma_limits(library)]
+    return (
+        (f"Numerical errors, median and, in brackets, largest of all potentials: {'; '.join(told)}.",) if told else ()
+    )
+
+
+def _gamma_limits(library: Library) -> tuple[float, ...]:
+    """The largest error with which a point of a γ surface was accepted, if there is one."""
+    settings = (
+        json.loads(stage.provenance.settings_json)
+        for entry in library.entries
+        for stage in entry.stages
+        if isinstance(stage.result, GammaSurfaceResult)
+    )
+    accepted = [float(each["accepted_error_mj_m2"]) for each in settings if "accepted_error_mj_m2" in each]
+    return (max(accepted),) if accepted else ()
+
+
+def _lattice_errors_angstrom(library: Library) -> list[float]:
+    bulk_gpa = {each.entry.potential.id: each.result.bulk_modulus_gpa for each in computed(library, ElasticResult)}
+    return [
+        each.result.a_angstrom * each.result.residual_stress_gpa / (3 * bulk_gpa[each.entry.potential.id])
+        for each in computed(library, LatticeResult)
+        if bulk_gpa.get(each.entry.potential.id, 0.0) > 0
+    ]
+
+
+def _median_and_largest(errors: Sequence[float]) -> str:
+    return f"{_at_least(median(errors))} ({_at_least(max(errors))})"
+
+
+def _at_least(error: float) -> str:
+    """An error with one digit; what is left of rounding is none."""
+    return significant(error, 1) if error >= _ROUNDING else f"below {significant(_ROUNDING, 1)}"
 
 
 def _about_settings(library: Library) -> tuple[str, ...]:
