@@ -8,6 +8,7 @@ of the half between two cores that are their own mirror images. Both ways solve 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from glideflow.cli.predict import CORES
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.crystals.lattices import FloatArray
 from glideflow.properties.disregistry_branch import follow
@@ -83,9 +85,13 @@ def first_prediction(structure: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "example.yaml"
         file.write_text(example, encoding="utf-8")
-        before = _children_seconds()
+        start, before = time.perf_counter(), _children_seconds()
         subprocess.run([*program, str(file)], check=True, capture_output=True)
-        print(f"{structure}: first prediction of the example after {_children_seconds() - before:.1f} CPU s")
+        wall, spent = time.perf_counter() - start, _children_seconds() - before
+        cores_used = min(CORES, len(os.sched_getaffinity(0)))
+        print(
+            f"{structure}: first prediction of the example after {wall:.1f} s on {cores_used} cores, {spent:.1f} CPU s"
+        )
 
 
 def _children_seconds() -> float:

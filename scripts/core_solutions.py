@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from glideflow.config.transfer import TransferDataSettings
+from glideflow.forked import mapped, on_cores
 from glideflow.strength_library import load
 from glideflow.threads import single_thread
 from glideflow.transfer.assembly import assemble
@@ -37,11 +38,12 @@ def main() -> None:
     known = {} if arguments.anew or not arguments.output.exists() else read_core_solutions(arguments.output)
     keys = [core_key(dataset, index) for index in range(len(dataset))]
     found = {key: known[key] for key in keys if key in known}
-    with single_thread():
-        for index, key in enumerate(keys):
-            if key not in found:
-                print(f"{index + 1}/{len(dataset)} {dataset.potential_ids[index]}", flush=True)
-                found[key] = solved_cores(dataset, index)
+    missing = [index for index, key in enumerate(keys) if key not in found]
+    with single_thread(), on_cores(len(missing)):
+        solved = mapped(lambda index: solved_cores(dataset, index), missing)
+        for done, (index, cores) in enumerate(zip(missing, solved, strict=True)):
+            print(f"{done + 1}/{len(missing)} {dataset.potential_ids[index]}", flush=True)
+            found[keys[index]] = cores
     write_core_solutions(arguments.output, found)
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     _Answer = tuple[StrengthPrediction, tuple[Suggestion, ...]]
 
+CORES = 4
+"""At most, for the cores of a crystal's possible γ surfaces: on a login node others work, too."""
+
 FilesArgument = Annotated[
     list[Path] | None,
     typer.Argument(help="Descriptions of crystals (YAML or JSON): structure, lattice, elastic, gamma.", metavar="FILE"),
@@ -167,9 +170,11 @@ def _computed(
 def _answer(
     strength: StrengthModel, crystal: UserCrystal, count: int
 ) -> tuple[StrengthPrediction, tuple[Suggestion, ...]]:
+    from glideflow.forked import on_cores
     from glideflow.transfer.prediction import predict_crystal, suggest
 
-    return predict_crystal(strength, crystal), suggest(strength, crystal, count) if count else ()
+    with on_cores(CORES):
+        return predict_crystal(strength, crystal), suggest(strength, crystal, count) if count else ()
 
 
 def _plain(prediction: StrengthPrediction, found: Sequence[Suggestion]) -> dict[str, Any]:
@@ -239,18 +244,20 @@ def _mpa(value: float) -> str:
 def _write_report(
     crystals: Sequence[tuple[StrengthModel, UserCrystal]], answers: Sequence[_Answer], output: Path
 ) -> None:
+    from glideflow.forked import on_cores
     from glideflow.reporting.prediction import PredictionReport, write_prediction_page
     from glideflow.transfer.prediction import sensitivity
 
-    reports = [
-        PredictionReport(
-            crystal=crystal,
-            prediction=prediction,
-            suggestions=suggestions,
-            sensitivity=sensitivity(strength, crystal),
-        )
-        for (strength, crystal), (prediction, suggestions) in zip(crystals, answers, strict=True)
-    ]
+    with on_cores(CORES):
+        reports = [
+            PredictionReport(
+                crystal=crystal,
+                prediction=prediction,
+                suggestions=suggestions,
+                sensitivity=sensitivity(strength, crystal),
+            )
+            for (strength, crystal), (prediction, suggestions) in zip(crystals, answers, strict=True)
+        ]
     write_prediction_page(reports, output)
     print(output, file=sys.stderr)
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from glideflow.crystals.lattices import FloatArray, IntArray
 from glideflow.errors import StorageError
+from glideflow.forked import mapped
 from glideflow.progress import Progress, silent
 from glideflow.properties.disregistry import DisregistryModel
 from glideflow.properties.disregistry_branch import largest_stress
@@ -124,11 +125,15 @@ def core_solutions(
         the separation is 0 where the core is not split.
     """
     part = dataset.select(indices)
-    found = []
-    for index in range(len(part)):
-        progress("cores", index, len(part))
-        found.append(_known_or_solved(part, index, known or {}, tuple(studies)))
-    return np.array(found).reshape(len(part), -1, len(QUANTITIES))
+    wanted = tuple(studies)
+    keys = [core_key(part, index) for index in range(len(part))]
+    found = {key: _known(key, known or {}, wanted) for key in keys}
+    unknown = [index for key, index in dict(zip(keys, range(len(part)), strict=True)).items() if found[key] is None]
+    for done, cores in enumerate(mapped(lambda index: solved_cores(part, index, wanted), unknown)):
+        progress("cores", done + 1, len(unknown))
+        key = keys[unknown[done]]
+        found[key] = _solved[key, wanted] = cores
+    return np.array([found[key] for key in keys]).reshape(len(part), -1, len(QUANTITIES))
 
 
 def core_key(dataset: TransferDataset, index: int) -> str:
@@ -238,16 +243,12 @@ def solved_cores(dataset: TransferDataset, index: int, studies: Sequence[Study] 
 _solved: dict[tuple[str, tuple[Study, ...]], FloatArray] = {}
 
 
-def _known_or_solved(
-    dataset: TransferDataset, index: int, known: Mapping[str, FloatArray], studies: tuple[Study, ...]
-) -> FloatArray:
-    key = core_key(dataset, index)
+def _known(key: str, known: Mapping[str, FloatArray], studies: tuple[Study, ...]) -> FloatArray | None:
+    """(T, 3) cores of a key that a file holds, or that this process has solved; None if nobody has."""
     for source in (known, _shipped()):
         if key in source:
             return np.concatenate([source[key][part_of(study)] for study in studies])
-    if (key, studies) not in _solved:
-        _solved[key, studies] = solved_cores(dataset, index, studies)
-    return _solved[key, studies]
+    return _solved.get((key, studies))
 
 
 @lru_cache(maxsize=1)
