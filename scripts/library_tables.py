@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from scipy.stats import spearmanr
 
 from glideflow.config.run import RunSettings
 from glideflow.config.transfer import Protocol
+from glideflow.properties.peierls_paper_results import PeierlsPaperResult
 from glideflow.properties.peierls_series_results import PeierlsSeriesResult
 from glideflow.properties.results import PeierlsStressResult
 from glideflow.quality_flags import NOT_FIRST
 from glideflow.records import Library, LibraryEntry, StageRecord
+from glideflow.reporting.collection import STRUCTURE_ORDER
 from glideflow.reporting.page_parts import write_pages
 from glideflow.reporting.sections import markdown_table
 from glideflow.strength_library import COUNTED, counts_by_metal, load
@@ -32,21 +34,25 @@ from glideflow.transfer.dataset import MACHINE_LEARNED
 
 COMMAND = "make library-tables"
 CELLS: Mapping[Protocol, str] = {"paper": "reference", "size_s": "244 atoms"}
-STRUCTURES = ("fcc", "bcc", "hcp")
 
 
 def held(library: Library) -> str:
-    """What the library holds, as sentences."""
+    """What the library holds."""
     learned = [entry for entry in library.entries if _is_learned(entry)]
     others = [entry for entry in library.entries if not _is_learned(entry)]
-    fixed = sum(any(stage.property == "peierls_paper" for stage in entry.stages) for entry in others)
-    stresses = sum(any(stage.property == "peierls_stress" for stage in entry.stages) for entry in learned)
-    series = sum(isinstance(stage.result, PeierlsSeriesResult) for stage in _stages(library))
-    return (
-        f"This version holds {len(others)} potentials of the EAM and MEAM kind, {fixed} of them also by fixed strain\n"
-        f"steps, and {len(learned)} machine-learned ones, {stresses} of them with a Peierls stress or the reason why "
-        f"there is none. Size\nseries: {series}.\n"
-    )
+    rows = [
+        ["potentials of the EAM and MEAM kind", str(len(others))],
+        ["with a Peierls stress in the reference cell", _having(others, PeierlsStressResult)],
+        ["by fixed strain steps, too", _having(others, PeierlsPaperResult)],
+        ["with a size series, too", _having(others, PeierlsSeriesResult)],
+        ["machine-learned potentials, each for one metal", str(len(learned))],
+        ["with a Peierls stress in the reference cell", _having(learned, PeierlsStressResult)],
+    ]
+    return markdown_table(["in this version", "number"], rows)
+
+
+def _having(entries: Iterable[LibraryEntry], kind: type) -> str:
+    return str(sum(any(isinstance(stage.result, kind) for stage in entry.stages) for entry in entries))
 
 
 def counted(library: Library) -> str:
@@ -65,18 +71,20 @@ def flagged(library: Library) -> str:
 def error_bars(library: Library) -> str:
     """How large the errors of the search are, by structure; upper bounds have none."""
     headings = ["structure", "stresses", "median error (MPa)", "90 %", "largest", "median error (%)", "90 %", "largest"]
-    return markdown_table(headings, [_error_row(library, structure) for structure in STRUCTURES])
+    return markdown_table(headings, [_error_row(library, structure) for structure in STRUCTURE_ORDER])
 
 
 def _error_row(library: Library, structure: str) -> list[str]:
     known = [
         (stage.potential.id, stage.result.peierls_mpa, stage.result.peierls_error_mpa)
-        for stage in _stages(library)
-        if isinstance(stage.result, PeierlsStressResult)
-        and stage.potential.structure == structure
-        and not stage.result.is_upper_bound
+        for entry in library.entries
+        if entry.potential.structure == structure
+        for stage in _edges(entry)
+        if isinstance(stage.result, PeierlsStressResult) and not stage.result.is_upper_bound
     ]
     cells = [structure, str(len(known))]
+    if not known:
+        return cells + [""] * 6
     for scale, unit in ((np.ones(len(known)), ""), (np.array([value for _, value, _ in known]) / 100, " %")):
         errors = np.array([error for *_, error in known]) / scale
         worst = known[int(np.argmax(errors))][0]
@@ -87,7 +95,7 @@ def _error_row(library: Library, structure: str) -> list[str]:
 def extremes(library: Library) -> str:
     """The softest and the hardest potential of each metal, and the median: one potential of each family."""
     metals = {(entry.potential.structure, entry.potential.element) for entry in library.entries}
-    ordered = sorted(metals, key=lambda metal: (STRUCTURES.index(metal[0]), metal[1]))
+    ordered = sorted(metals, key=lambda metal: (STRUCTURE_ORDER.index(metal[0]), metal[1]))
     headings = ["metal", "families", "softest (MPa)", "median", "hardest (MPa)"]
     return markdown_table(headings, [_extreme_row(library, *metal) for metal in ordered])
 
@@ -113,7 +121,7 @@ def protocols(library: Library) -> str:
     bounds count with their value.
     """
     headings = ["structure", "cell", "potentials", "converged (MPa)", "fixed steps (MPa)", "difference (MPa)", "rank"]
-    rows = [_protocol_row(library, structure, protocol) for structure in STRUCTURES for protocol in CELLS]
+    rows = [_protocol_row(library, structure, protocol) for structure in STRUCTURE_ORDER for protocol in CELLS]
     return markdown_table(headings, rows)
 
 
@@ -133,9 +141,8 @@ def _protocol_row(library: Library, structure: str, protocol: Protocol) -> list[
 
 def _stresses_mpa(library: Library, structure: str, protocol: Protocol) -> dict[str, float]:
     """Peierls stresses by potential, of edge dislocations of the primary slip system."""
-    system = next(each.name for each in RunSettings().slip_systems if each.structure == structure)
     chosen = [entry for entry in library.entries if entry.potential.structure == structure]
-    found = {entry.potential.id: stress_of(entry, protocol, system) for entry in chosen}
+    found = {entry.potential.id: stress_of(entry, protocol, _primary_systems()[structure]) for entry in chosen}
     return {name: stress.peierls_mpa for name, stress in found.items() if stress is not None}
 
 
@@ -143,8 +150,15 @@ def _is_learned(entry: LibraryEntry) -> bool:
     return source_kind(entry.potential.engine, entry.potential.pair_style) == MACHINE_LEARNED
 
 
-def _stages(library: Library) -> Iterator[StageRecord]:
-    return (stage for entry in library.entries for stage in entry.stages)
+def _edges(entry: LibraryEntry) -> Iterator[StageRecord]:
+    """Records of the edge dislocation of the primary slip system."""
+    system = _primary_systems()[entry.potential.structure]
+    return (stage for stage in entry.stages if (stage.slip_system, stage.character) == (system, "edge"))
+
+
+def _primary_systems() -> dict[str, str]:
+    """Name of the first slip system of each structure."""
+    return {system.structure: system.name for system in reversed(RunSettings().slip_systems)}
 
 
 PARTS: Mapping[str, Callable[[Library], str]] = {

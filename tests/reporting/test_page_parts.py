@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from glideflow.errors import ConfigurationError
 from glideflow.reporting.page_parts import rewritten, write_pages
 
 COMMAND = "make it"
@@ -21,6 +22,8 @@ def test_parts_are_rewritten_and_the_rest_stays() -> None:
     assert places == sorted(places)
     assert rewritten(written, COMMAND, PARTS) == written, "writing again changes nothing"
     assert rewritten(PAGE, "make another", {}) == PAGE
+    with pytest.raises(ConfigurationError, match="a part 'two'"):
+        rewritten(PAGE, COMMAND, {"one": str})
 
 
 def test_pages_are_written_or_only_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

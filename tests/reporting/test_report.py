@@ -207,21 +207,23 @@ def test_the_cell_of_the_peierls_stress_is_stated(document, copper):
     assert "not converged with the size of the cell" in document.text("limits")
 
 
-def test_errors_of_values_that_are_printed_without_one_are_stated(library, copper):
-    results = {stage.property: stage.result for stage in copper.stages}
-    bulk_gpa = (results["elastic"].c11_gpa + 2 * results["elastic"].c12_gpa) / 3
-    changed = {
-        "lattice": {"residual_stress_gpa": 0.3 * bulk_gpa / results["lattice"].a_angstrom},
-        "elastic": {"fit_residual_gpa": 2.0, "strain_dependence": 0.04},
-    }
+@pytest.mark.parametrize(
+    ("residual_gpa", "dependence", "told"),
+    [(2.0, 0.04, "by 2 and 2 GPa, and differ between strain amplitudes by 4 and 4 %"), (1e-12, 0.0, "by 0 and 0 GPa")],
+)
+def test_errors_of_values_that_are_printed_without_one_are_stated(library, copper, residual_gpa, dependence, told):
+    changed = {"elastic": {"fit_residual_gpa": residual_gpa, "strain_dependence": dependence}}
     stages = [
         dataclasses.replace(stage, result=dataclasses.replace(stage.result, **changed.get(stage.property, {})))
         for stage in copper.stages
     ]
     entries = (dataclasses.replace(copper, stages=tuple(stages)),)
     limits = Document(render_report(dataclasses.replace(library, entries=entries))).text("limits")
-    for told in ("0.1 (0.1) Å in a", "2 (2) GPa in elastic", "4 (4) % between the strain", "0.0500 mJ/m² in γ"):
-        assert told in limits
+    assert told in limits
+    assert "until less than 0.05 mJ/m² is left to gain" in limits
+    without = (dataclasses.replace(copper, stages=copper.stages[:1]),)
+    text = Document(render_report(dataclasses.replace(library, entries=without))).text("limits")
+    assert not any(word in text for word in ("strain amplitudes", "left to gain"))
 
 
 @pytest.mark.parametrize(("name", "told"), [("quick", True), ("other", False)])

@@ -10,6 +10,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from glideflow.errors import GlideflowError
 from glideflow.runs.takeover import cancel_jobs_left, cancel_own_jobs, hold, killed_since
+from glideflow.runs.unpacked import outdated
 
 
 def forget_killed_run(began):
@@ -24,6 +25,20 @@ def forget_killed_run(began):
     files = (IOFile(f"{RESULTS}/{task.output}") for task in RUN.tasks())
     later = (file for file in files if Path(file).exists() and Path(file).stat().st_mtime >= began)
     records.started(SimpleNamespace(output=[file for file in later if records.metadata(file) is None]))
+
+
+def forget_outdated_unpacked():
+    """Have results done again that were taken from a library and that this run would compute otherwise.
+
+    Snakemake knows nothing of what they were computed with, until it has computed them itself.
+    """
+    records = FilePersistence()
+    try:
+        files = [IOFile(f"{RESULTS}/{name}") for name in outdated(Path(RESULTS), RUN)]
+    except GlideflowError as error:
+        raise WorkflowError(str(error)) from None
+    there = (file for file in files if Path(file).exists())
+    records.started(SimpleNamespace(output=[file for file in there if records.metadata(file) is None]))
 
 
 def take_over():
@@ -45,3 +60,5 @@ def tell(line):
 # Job steps read this file again; they are part of the run.
 if workflow.is_main_process and (KILLED_RUN_BEGAN := killed_since(Path(RUN.work))) is not None:
     forget_killed_run(KILLED_RUN_BEGAN)
+if workflow.is_main_process:
+    forget_outdated_unpacked()

@@ -18,10 +18,12 @@ from glideflow.text import printable
 if TYPE_CHECKING:
     from glideflow.config.run import RunSettings
     from glideflow.library_compare import LibraryDifference
+    from glideflow.library_unpack import Outcome
     from glideflow.library_verify import Check, Sample
     from glideflow.potentials.record import Potential
     from glideflow.property_specs import Property
     from glideflow.records import Library
+    from glideflow.run import Rule
 
 DIFFERENT = 1
 """Exit status of comparisons that find a difference."""
@@ -111,26 +113,41 @@ def build(
 
 
 @library_app.command()
-def unpack(*, config: ConfigOption = None, library: LibraryOption = None) -> None:
+def unpack(*, config: ConfigOption = None, library: LibraryOption = None, as_json: JsonOption = False) -> None:
     """Make the records of a library results of a run, which then computes only what they lack.
 
-    Records of the same parameter files, settings, slip systems and seed become files
-    in <results>/<name> of the configuration; results that are there stay. Start the
-    workflow afterwards.
+    Records of the same parameter files, settings, slip systems and seed are taken;
+    results that the run has stay. Start the workflow afterwards.
     """
+    import json
+
+    from glideflow.cli.display import progress_display
     from glideflow.config.load import load_settings
-    from glideflow.library_unpack import OUTCOMES
     from glideflow.library_unpack import unpack as unpacked
     from glideflow.run import validate_run
     from glideflow.strength_library import load
 
     run = validate_run(load_settings(config), Path.cwd())
-    folder = Path(run.results)
-    counted = Counter((task.rule, outcome) for task, outcome in unpacked(load(library), run, folder))
-    kept = [outcome for outcome in OUTCOMES if any(counted[name, outcome] for name in run.properties)]
-    _print_rows(("property", *kept), ((name, *(counted[name, each] for each in kept)) for name in run.properties))
-    taken = sum(count for (_, outcome), count in counted.items() if outcome == "taken")
-    print(f"{taken} records in {folder}; what it lacks, computes: {workflow_command(config)}", file=sys.stderr)
+    with progress_display() as progress:
+        found = unpacked(load(library), run, Path.cwd(), progress)
+    if as_json:
+        names = ("rule", "potential", "slip_system", "character", "output")
+        rows = [{name: getattr(task, name) for name in names} | {"outcome": outcome} for task, outcome in found]
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_outcomes(Counter((task.rule, outcome) for task, outcome in found))
+    taken = sum(outcome == "taken" for _, outcome in found)
+    print(f"took {taken} records into {run.results}; compute the rest: {workflow_command(config)}", file=sys.stderr)
+
+
+def _print_outcomes(counted: Counter[tuple[Rule, Outcome]]) -> None:
+    from glideflow.library_unpack import OUTCOMES
+
+    met = [outcome for outcome in OUTCOMES if any(found == outcome for _, found in counted)]
+    rules = dict.fromkeys(rule for rule, _ in counted)
+    _print_rows(("property", *met), ((rule, *(counted[rule, outcome] for outcome in met)) for rule in rules))
+    for outcome in met:
+        print(f"{outcome}: {OUTCOMES[outcome]}")
 
 
 @library_app.command()

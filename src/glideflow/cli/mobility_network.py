@@ -16,6 +16,7 @@ from glideflow.cli.mobility_data import TRAJECTORIES_HELP
 from glideflow.cli.options import ConfigOption, JsonOption, SetOption, settings_from
 from glideflow.cli.transfer_options import print_rows
 from glideflow.errors import ConfigurationError
+from glideflow.text import printable
 
 if TYPE_CHECKING:
     from glideflow.config.mobility_network import MobilityFeatureSettings, MobilityNetworkSettings
@@ -151,9 +152,9 @@ def steps_of(
 
     data = step_data(list(trajectories.items()), settings, leave_out=leave_out, progress=progress)
     for name, reason in data.left_out.items():
-        print(f"left out: {name} ({trajectories[name].status}) has no step: {reason}", file=sys.stderr)
+        print(printable(f"left out: {name} ({trajectories[name].status}) has no step: {reason}"), file=sys.stderr)
     if data.left_out and not data.sources:
-        raise no_step(data.left_out, settings)
+        raise no_step(data.left_out, settings, all_of=True)
     return data
 
 

@@ -44,7 +44,7 @@ def replay(
 
     Args:
         trajectories: names and trajectories, the pool; those of the test are taken from it.
-        data: their steps.
+        data: their steps; its sources are these trajectories, in this order.
         settings: section ``mobility``: networks, number of initial trajectories, candidates, selected ones. Iterations
             end after ``learning.iterations``, or, where that is 0, when the pool is empty; the threshold ends none.
         seeds: repetitions, each with its own test, initial trajectories and weights.

@@ -154,14 +154,23 @@ def step_data(
     return StepData(steps=tuple(steps), sources=tuple(sources), step_ps=settings.training.step_ps, left_out=without)
 
 
-def no_step(left_out: Mapping[str, str], settings: MobilityNetworkSettings) -> PropertyError:
-    """What is wrong with trajectories without a step, the first of which is named."""
+def no_step(left_out: Mapping[str, str], settings: MobilityNetworkSettings, *, all_of: bool = False) -> PropertyError:
+    """What is wrong with trajectories without a step, the first of which is named.
+
+    Args:
+        left_out: reasons by name.
+        settings: length of a step.
+        all_of: whether there are no others.
+    """
     name, reason = next(iter(left_out.items()))
+    which = (
+        f"none of {len(left_out)} trajectories has a step" if all_of and len(left_out) > 1 else f"{name} has no step"
+    )
+    instead = "" if all_of else "leave it out (`glideflow mobility train --leave-out`), "
     return PropertyError(
-        f"{name} has no step of {settings.training.step_ps:g} ps: {reason}",
+        f"{which} of {settings.training.step_ps:g} ps: {reason}" + (f" ({name})" if not which.startswith(name) else ""),
         expected="frames a step apart after the start-up",
-        next_step="let it run longer, leave it out (`glideflow mobility train --leave-out`), or give a shorter "
-        "start-up, mobility.network.training.startup_ps",
+        next_step=f"let it run longer, {instead}or give a shorter start-up, mobility.network.training.startup_ps",
     )
 
 

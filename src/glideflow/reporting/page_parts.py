@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from glideflow.atomic import write_text
+from glideflow.errors import ConfigurationError
 
 Parts = Mapping[str, Callable[[], str]]
 """What makes each part, by its name."""
@@ -23,8 +24,22 @@ def marked(command: str) -> re.Pattern[str]:
 
 
 def rewritten(page: str, command: str, parts: Parts) -> str:
-    """A page with the parts of a command rewritten."""
-    return marked(command).sub(lambda found: f"{found[1]}\n{parts[found['name']]()}{found[3]}", page)
+    """A page with the parts of a command rewritten.
+
+    Raises:
+        ConfigurationError: the page has a part that the command does not know.
+    """
+
+    def part(found: re.Match[str]) -> str:
+        if found["name"] not in parts:
+            raise ConfigurationError(
+                f"the page has a part {found['name']!r}",
+                expected=f"one of {', '.join(parts)}, which {command} writes",
+                next_step="correct the name between the markers",
+            )
+        return f"{found[1]}\n{parts[found['name']]()}{found[3]}"
+
+    return marked(command).sub(part, page)
 
 
 def write_pages(pages: Sequence[Path], command: str, parts: Parts, *, check: bool = False) -> int:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from glideflow.properties.results import ElasticResult, GammaSurfaceResult, LatticeResult, PeierlsStressResult
+from glideflow.properties.results import ElasticResult, GammaSurfaceResult, PeierlsStressResult
 from glideflow.records import Library
 from glideflow.reporting.collection import PROPERTY_NAMES, STRUCTURE_ORDER, by_metal, computed, samples
 from glideflow.reporting.labels import significant
@@ -59,6 +59,7 @@ def limits(library: Library, missing_place: str = "under Failures") -> tuple[str
 
 
 _ROUNDING = 1e-6
+"""Of GPa and of percent: below, nothing but the rounding of floating-point numbers."""
 _ABOUT_METHOD = (
     "All values are static, at 0 K and zero pressure, for straight dislocations and perfect crystals. A potential "
     "that fits one property may fail for another: a wide dispersion is a result about potentials, not about metals."
@@ -100,53 +101,38 @@ def _about_peierls(library: Library) -> tuple[str, ...]:
 
 
 def _about_errors(library: Library) -> tuple[str, ...]:
-    """How far lattice and elastic constants and γ can be off, where tables print them without an error."""
-    found = (
-        (_lattice_errors_angstrom(library), "{} Å in a (residual stress over three bulk moduli)"),
-        (
-            [each.result.fit_residual_gpa for each in computed(library, ElasticResult)],
-            "{} GPa in elastic constants (departure from the symmetry of the crystal)",
-        ),
-        (
-            [100 * each.result.strain_dependence for each in computed(library, ElasticResult)],
-            "{} % between the strain amplitudes of elastic constants",
-        ),
+    """How far elastic constants and γ can be off, where tables print them without an error."""
+    return (*_about_elastic(library), *_about_gamma(library))
+
+
+def _about_elastic(library: Library) -> tuple[str, ...]:
+    results = [each.result for each in computed(library, ElasticResult)]
+    if not results:
+        return ()
+    asymmetry, dependence = (
+        _median_and_largest(errors, unit)
+        for errors, unit in (
+            ([result.fit_residual_gpa for result in results], "GPa"),
+            ([100 * result.strain_dependence for result in results], "%"),
+        )
     )
-    told = [text.format(_median_and_largest(errors)) for errors, text in found if errors]
-    told += [f"at most {significant(limit)} mJ/m² in γ (relaxation of a point)" for limit in _gamma_limits(library)]
     return (
-        (f"Numerical errors, median and, in brackets, largest of all potentials: {'; '.join(told)}.",) if told else ()
+        f"Elastic constants depart from the symmetry of the crystal by {asymmetry}, and differ between strain "
+        f"amplitudes by {dependence}: median of all potentials, and the largest.",
     )
 
 
-def _gamma_limits(library: Library) -> tuple[float, ...]:
-    """The largest error with which a point of a γ surface was accepted, if there is one."""
-    settings = (
-        json.loads(stage.provenance.settings_json)
-        for entry in library.entries
-        for stage in entry.stages
-        if isinstance(stage.result, GammaSurfaceResult)
-    )
+def _about_gamma(library: Library) -> tuple[str, ...]:
+    settings = [json.loads(each.stage.provenance.settings_json) for each in computed(library, GammaSurfaceResult)]
     accepted = [float(each["accepted_error_mj_m2"]) for each in settings if "accepted_error_mj_m2" in each]
-    return (max(accepted),) if accepted else ()
+    if not accepted:
+        return ()
+    return (f"Points of γ are relaxed until less than {max(accepted):g} mJ/m² is left to gain.",)
 
 
-def _lattice_errors_angstrom(library: Library) -> list[float]:
-    bulk_gpa = {each.entry.potential.id: each.result.bulk_modulus_gpa for each in computed(library, ElasticResult)}
-    return [
-        each.result.a_angstrom * each.result.residual_stress_gpa / (3 * bulk_gpa[each.entry.potential.id])
-        for each in computed(library, LatticeResult)
-        if bulk_gpa.get(each.entry.potential.id, 0.0) > 0
-    ]
-
-
-def _median_and_largest(errors: Sequence[float]) -> str:
-    return f"{_at_least(median(errors))} ({_at_least(max(errors))})"
-
-
-def _at_least(error: float) -> str:
-    """An error with one digit; what is left of rounding is none."""
-    return significant(error, 1) if error >= _ROUNDING else f"below {significant(_ROUNDING, 1)}"
+def _median_and_largest(errors: Sequence[float], unit: str) -> str:
+    middle, largest = (significant(error, 1) if error >= _ROUNDING else "0" for error in (median(errors), max(errors)))
+    return f"{middle} and {largest} {unit}"
 
 
 def _about_settings(library: Library) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glideflow.errors import BusyError, SchedulerError
-from glideflow.exclusive import Holder, try_lock
+from glideflow.exclusive import Holder, Lock, try_lock
 
 LOCK_FILE = "run.lock"
 SLURM_RUNS_FILE = "slurm-runs"
@@ -34,21 +34,51 @@ def killed_since(work: Path) -> float | None:
     Where the file system has no locks nothing is known of an earlier run, and the answer is None.
 
     Returns:
-        seconds since the epoch, by the clock that times files there.
+        seconds since the epoch, by the clock of the file system of that folder.
     """
     file = work / LOCK_FILE
-    try:
-        began = file.stat()
-    except FileNotFoundError:
+    if not file.exists():
         return None
+    with _looked_at(file) as (lock, began):
+        return began if isinstance(lock, Lock) and lock.real else None
+
+
+@contextmanager
+def without_run(work: Path) -> Iterator[float | None]:
+    """Keep runs away from a folder of partial results while the block lasts; what is known of a killed one stays known.
+
+    Yields:
+        what `killed_since` says.
+
+    Raises:
+        BusyError: a run is at work there.
+        StorageError: the folder cannot be written.
+    """
+    file = work / LOCK_FILE
+    was_there = file.exists()
+    with _looked_at(file) as (lock, began):
+        if isinstance(lock, Holder):
+            raise _busy(work, lock)
+        try:
+            yield began if was_there and lock.real else None
+        finally:
+            if not was_there:
+                lock.release()
+
+
+@contextmanager
+def _looked_at(file: Path) -> Iterator[tuple[Lock | Holder, float]]:
+    """A lock, if it is free, and when it was signed; afterwards it is as it was."""
+    signed = file.stat() if file.exists() else None
     lock = try_lock(file)
-    if isinstance(lock, Holder):
-        return None
-    known = lock.real
-    lock.leave()
-    with suppress(PermissionError):  # whoever looks next is to find the same; only its owner can date a file
-        os.utime(file, ns=(began.st_atime_ns, began.st_mtime_ns))
-    return began.st_mtime if known else None
+    try:
+        yield lock, signed.st_mtime if signed else 0.0
+    finally:
+        if isinstance(lock, Lock):
+            if signed is not None:
+                with suppress(OSError):  # only its owner can date a file
+                    os.utime(file, ns=(signed.st_atime_ns, signed.st_mtime_ns))
+            lock.leave()
 
 
 def hold(work: Path) -> None:
@@ -60,12 +90,16 @@ def hold(work: Path) -> None:
     """
     lock = try_lock(work / LOCK_FILE)
     if isinstance(lock, Holder):
-        raise BusyError(
-            f"another run is at work in {work}: {lock}",
-            expected="one run at a time with the same name and folders",
-            next_step="wait for it, stop it, or give this run another name",
-        )
+        raise _busy(work, lock)
     atexit.register(lock.release)
+
+
+def _busy(work: Path, holder: Holder) -> BusyError:
+    return BusyError(
+        f"another run is at work in {work}: {holder}",
+        expected="one run at a time with the same name and folders",
+        next_step="wait for it, stop it, or give this run another name",
+    )
 
 
 def cancel_jobs_left(work: Path, slurm_run: str, tell: Callable[[str], None]) -> None:
