@@ -22,6 +22,7 @@ from glideflow.transfer.strengths import (
 COLUMNS = (
     "metal",
     "EAM, converged (MPa)",
+    "EAM, large cells (MPa)",
     "EAM, fixed steps (MPa)",
     "EAM, 244 atoms (MPa)",
     "PT-EAM (MPa)",

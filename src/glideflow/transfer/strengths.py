@@ -2,7 +2,8 @@
 
 Table 1 of Y. Zhao, Z. Zhang and Z. Xu, Physics-Transfer Learning for Material Strength Screening:
 
-- **EAM**: what classical potentials for a metal give, by protocol.
+- **EAM**: what classical potentials for a metal give, by protocol; large cells (the paper's size L) are the limit of a
+  size series here.
 - **PT-EAM**: a model trained on classical potentials only, fed with elastic constants and γ of machine-learned ones.
 - **PT-MLFF**: the same model trained on these and on machine-learned potentials that have a stress by atomistics
   (shots), without the one that gives the inputs and its relatives for the same metal.
@@ -30,7 +31,7 @@ from glideflow.transfer.assembly import STRUCTURES, assemble
 from glideflow.transfer.dataset import EMPIRICAL, MACHINE_LEARNED, TransferDataset, stacked
 from glideflow.transfer.models import Prediction, Regressor
 
-PROTOCOLS: tuple[Protocol, ...] = ("reference", "paper", "size_s")
+PROTOCOLS: tuple[Protocol, ...] = ("reference", "series", "paper", "size_s")
 
 
 @record
