@@ -217,9 +217,13 @@ def target_log10(dataset: TransferDataset, floor_mpa: float = FLOOR_MPA) -> Targ
 
 
 def content_sha256(dataset: TransferDataset) -> str:
-    """Digest of all samples, inputs and targets: the same for equal data, whichever library they came from."""
+    """Digest of all samples, inputs and targets: the same for equal data, whichever library they came from.
+
+    Flags are left out: they decide which samples there are, no model reads them, and a library that has gained size
+    series remarks more.
+    """
     digest = hashlib.sha256()
-    for name in (*dataset.sample_fields(), "protocol"):
+    for name in (*(name for name in dataset.sample_fields() if name != "flags"), "protocol"):
         value = getattr(dataset, name)
         digest.update(f"{name}\n".encode())
         digest.update(value.tobytes() if isinstance(value, np.ndarray) else json.dumps(value).encode())
