@@ -51,6 +51,27 @@ def held(library: Library) -> str:
     return markdown_table(["in this version", "number"], rows)
 
 
+def size_series(library: Library) -> str:
+    """What large cells make of the value in the reference cell, a row for each potential that has a size series."""
+    found = [
+        (entry.potential.structure, entry.potential.id, stage.result)
+        for entry in library.entries
+        for stage in _edges(entry)
+        if isinstance(stage.result, PeierlsSeriesResult)
+    ]
+    found.sort(key=lambda row: (STRUCTURE_ORDER.index(row[0]), row[1]))
+    headings = ["potential", "structure", "reference cell (MPa)", "limit (MPa)", "of it by size", "basis", "settled"]
+    return markdown_table(headings, [[name, structure, *_series_cells(result)] for structure, name, result in found])
+
+
+def _series_cells(result: PeierlsSeriesResult) -> list[str]:
+    bound = "≤ " if result.is_upper_bound else ""
+    error = "" if result.is_upper_bound else f" ± {result.peierls_error_mpa:.2g}"
+    limit = f"{bound}{result.peierls_mpa:.3g}{error}"
+    size = "" if result.is_upper_bound else f"± {result.budget.size_mpa:.2g}"
+    return [f"{bound}{result.reference_mpa:.3g}", limit, size, result.basis, "yes" if result.settled else "no"]
+
+
 def _having(entries: Iterable[LibraryEntry], kind: type) -> str:
     return str(sum(any(isinstance(stage.result, kind) for stage in entry.stages) for entry in entries))
 
@@ -168,6 +189,7 @@ PARTS: Mapping[str, Callable[[Library], str]] = {
     "errors": error_bars,
     "extremes": extremes,
     "protocols": protocols,
+    "series": size_series,
 }
 
 
