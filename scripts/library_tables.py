@@ -13,7 +13,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -28,7 +30,7 @@ from glideflow.records import Library, LibraryEntry, StageRecord
 from glideflow.reporting.collection import STRUCTURE_ORDER
 from glideflow.reporting.page_parts import write_pages
 from glideflow.reporting.sections import markdown_table
-from glideflow.strength_library import COUNTED, counts_by_metal, load
+from glideflow.strength_library import COUNTED, counts_by_metal, load, to_table
 from glideflow.transfer.assembly import source_kind, stress_of
 from glideflow.transfer.dataset import MACHINE_LEARNED
 
@@ -135,6 +137,28 @@ def _extreme_row(library: Library, structure: str, element: str) -> list[str]:
     return [element, str(len(known)), softest, middle, hardest]
 
 
+def trainings(library: Library) -> str:
+    """How far machine-learned potentials of one family and metal are apart: elasticity, γ and Peierls stress."""
+    rows = [row for row in to_table(library) if row["peierls_reference_cell_mpa"] is not None]
+    learned = {entry.potential.id for entry in library.entries if _is_learned(entry)}
+    chosen = [row for row in rows if row["potential_id"] in learned]
+    pairs = [(a, b) for a, b in combinations(chosen, 2) if (a["element"], a["family"]) == (b["element"], b["family"])]
+    headings = ["metal", "of one family", "C44", "largest γ", "Peierls stresses (MPa)", "factor"]
+    return markdown_table(headings, [_pair_cells(*pair) for pair in sorted(pairs, key=lambda pair: str(pair[0]["element"]))])
+
+
+def _pair_cells(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    def apart(name: str) -> str:
+        return f"{100 * (other[name] / one[name] - 1):+.0f} %"
+
+    stresses = [pair["peierls_reference_cell_mpa"] for pair in (one, other)]
+    bounds = ["≤ " if pair["peierls_is_upper_bound"] else "" for pair in (one, other)]
+    told = ", ".join(f"{bound}{stress:.3g}" for bound, stress in zip(bounds, stresses, strict=True))
+    names = f"{one['potential_id']}, {other['potential_id']}"
+    factor = f"{max(stresses) / min(stresses):.1f}"
+    return [one["element"], names, apart("c44_gpa"), apart("gamma_max_mj_m2"), told, factor]
+
+
 def protocols(library: Library) -> str:
     """What fixed strain steps make of the converged stresses: potentials whose core glided by both protocols.
 
@@ -190,6 +214,7 @@ PARTS: Mapping[str, Callable[[Library], str]] = {
     "extremes": extremes,
     "protocols": protocols,
     "series": size_series,
+    "trainings": trainings,
 }
 
 
