@@ -139,6 +139,7 @@ def test_a_page_shows_every_kind_of_stress(read: Read, site: Path, library: Libr
     assert "17.5" in text
     assert "by strain control" in text
     assert "The error is that of the search" not in text  # a limit of large cells has a whole one
+    assert "This is the limit of large cells; the cell of" in text
 
 
 def test_the_error_of_a_single_cell_says_what_it_does_not_hold(read: Read, site: Path, library: Library) -> None:

@@ -133,14 +133,17 @@ def _slip_system(site: Outline, entry: LibraryEntry) -> str:
 
 
 def _error_note(entry: LibraryEntry) -> str:
-    """What the error of the headline's value does not hold; empty where that is a limit of large cells or a bound."""
+    """What the headline's value and its error belong to; empty for the bound of a single cell."""
     results = [stage.result for stage in entry.stages]
-    if any(isinstance(result, PeierlsSeriesResult) for result in results):
-        return ""
     cell = next((result for result in results if isinstance(result, PeierlsStressResult)), None)
-    if cell is None or cell.is_upper_bound:
+    if cell is None:
         return ""
     size = f"{cell.burgers_vectors} b × {cell.height_angstrom:.0f} Å"
+    if any(isinstance(result, PeierlsSeriesResult) for result in results):
+        own = peierls_text(cell.peierls_mpa, cell.peierls_error_mpa, is_upper_bound=cell.is_upper_bound)
+        return f"This is the limit of large cells; the cell of {size} that all potentials share gives {own} MPa."
+    if cell.is_upper_bound:
+        return ""
     return f"The error is that of the search in this cell of {size}; larger cells change the value by more."
 
 
