@@ -118,6 +118,8 @@ def _range(found: EmpiricalStrengths | None) -> str:
     if found is None:
         return MISSING
     bounds = f", {found.upper_bounds} ≤" if found.upper_bounds else ""
+    if found.potentials == 1:
+        return f"{_stress(found.median_mpa)} (1{bounds})"
     ends = " – ".join(_stress(value) for value in (found.lowest_mpa, found.highest_mpa))
     return f"{ends} ({found.potentials}{bounds}); median {_stress(found.median_mpa)}"
 
