@@ -17,7 +17,7 @@ from glideflow.cli.app import app
 from glideflow.config.transfer import TransferDataSettings
 from glideflow.properties.peierls_series_results import ErrorBudget, PeierlsSeriesResult
 from glideflow.properties.results import PeierlsStressResult
-from glideflow.records import Library
+from glideflow.records import Library, LibraryEntry
 from glideflow.reporting.figures.transfer_errors import decomposition, error_map
 from glideflow.reporting.transfer import validation_page
 from glideflow.reporting.transfer_errors import error_csv, error_markdown, error_section, route_rows, term_rows
@@ -38,9 +38,14 @@ def library() -> Library:
     chosen = []
     for element in ("W", "Ta"):
         own = [e for e in whole.entries if e.potential.element == element and e.potential.pair_style.startswith("eam")]
-        chosen += [e for e in own if stress_of(e, "size_s", SYSTEM) and stress_of(e, "reference", SYSTEM)][:2]
-        chosen += [e for e in own if stress_of(e, "reference", SYSTEM) and not stress_of(e, "paper", SYSTEM)][:1]
+        both = [e for e in own if stress_of(e, "size_s", SYSTEM) and stress_of(e, "reference", SYSTEM)]
+        chosen += [without(e, "peierls_series") for e in both[:2]]
+        chosen += [without(e, "peierls_series", "peierls_paper") for e in both[2:3]]
     return replace(whole, entries=tuple(sorted(chosen, key=lambda entry: entry.potential.id)))
+
+
+def without(entry: LibraryEntry, *properties: str) -> LibraryEntry:
+    return replace(entry, stages=tuple(stage for stage in entry.stages if stage.property not in properties))
 
 
 def transferred(name: str, **values: float) -> TransferredStrength:

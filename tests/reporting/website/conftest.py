@@ -76,11 +76,12 @@ def _pages(folder: Path) -> list[Page]:
 
 
 def with_results(entry: LibraryEntry, **results: object) -> LibraryEntry:
-    """An entry with further records, made from the one of its Peierls stress."""
+    """An entry with other records of some properties, made from the one of its Peierls stress."""
     base = entry.stage("peierls_stress")
     assert base is not None
-    further = tuple(dataclasses.replace(base, property=name, result=result) for name, result in results.items())
-    return dataclasses.replace(entry, stages=(*entry.stages, *further))  # type: ignore[arg-type]
+    made = tuple(dataclasses.replace(base, property=name, result=result) for name, result in results.items())
+    kept = with_results_of(entry, lambda name: name not in results).stages
+    return dataclasses.replace(entry, stages=(*kept, *made))  # type: ignore[arg-type]
 
 
 def series_of(result: PeierlsStressResult) -> PeierlsSeriesResult:
@@ -146,13 +147,18 @@ def renamed(entry: LibraryEntry, **changes: object) -> LibraryEntry:
 
 
 def _chosen() -> list[LibraryEntry]:
-    """The first potentials of some metals that have everything."""
+    """The first potentials of some metals that have everything, without the size series that some of them have."""
     shipped = strength_library.load().entries
     complete = [entry for entry in shipped if (stage := entry.stage("peierls_stress")) is not None and stage.ok]
     chosen = []
     for element, count in PER_METAL.items():
         chosen += [entry for entry in complete if entry.potential.element == element][:count]
-    return chosen
+    return [with_results_of(entry, lambda name: name != "peierls_series") for entry in chosen]
+
+
+def with_results_of(entry: LibraryEntry, wanted: Callable[[str], bool]) -> LibraryEntry:
+    """An entry with the records of some properties only."""
+    return dataclasses.replace(entry, stages=tuple(stage for stage in entry.stages if wanted(stage.property)))
 
 
 @pytest.fixture(scope="session")
