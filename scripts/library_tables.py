@@ -143,8 +143,9 @@ def trainings(library: Library) -> str:
     learned = {entry.potential.id for entry in library.entries if _is_learned(entry)}
     chosen = [row for row in rows if row["potential_id"] in learned]
     pairs = [(a, b) for a, b in combinations(chosen, 2) if (a["element"], a["family"]) == (b["element"], b["family"])]
+    pairs.sort(key=lambda pair: str(pair[0]["element"]))
     headings = ["metal", "of one family", "C44", "largest γ", "Peierls stresses (MPa)", "factor"]
-    return markdown_table(headings, [_pair_cells(*pair) for pair in sorted(pairs, key=lambda pair: str(pair[0]["element"]))])
+    return markdown_table(headings, [_pair_cells(*pair) for pair in pairs])
 
 
 def _pair_cells(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
