@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 # As in the jobs of the workflow, whose rules ask for one thread: with as many as there are cores in each process of the
 # suite they wait for one another, at several times the processor time. Libraries look at it when they are loaded.
@@ -63,6 +65,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def repository() -> Path:
     """Root of the source tree."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], ModuleType]:
+    """Function that loads a script by its path in the source tree, anew each time."""
+
+    def load(path: str) -> ModuleType:
+        name = Path(path).stem
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

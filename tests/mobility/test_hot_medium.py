@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,13 +17,8 @@ IRON = "Fe_2003Mendelev_Fe_eam-fs"
 
 
 @pytest.fixture
-def script(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hot_medium", repository / "scripts/hot_medium.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "hot_medium", module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
+def script(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load_script("scripts/hot_medium.py")
     for name, value in {"CELLS": 5, "START_STEPS": 300, "VOLUME_STEPS": 500, "STRESS_STEPS": 500}.items():
         monkeypatch.setattr(module, name, value)
     return module

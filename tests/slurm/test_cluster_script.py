@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -21,14 +20,9 @@ LONG_S = 600.0
 
 
 @pytest.fixture
-def script(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def script(load_script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, on a machine that belongs to no site."""
-    spec = importlib.util.spec_from_file_location("slurm_cluster", repository / "scripts/slurm_cluster.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "slurm_cluster", module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    module = load_script("scripts/slurm_cluster.py")
     monkeypatch.setattr(module, "SITE_FOLDER", tmp_path / "etc")
     monkeypatch.setattr(module, "CONFIGLESS", tmp_path / "configless")
     monkeypatch.setattr(module, "DEFAULT_FOLDER", tmp_path / "cluster")

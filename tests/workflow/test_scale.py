@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,15 +20,8 @@ COUNT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
-def benchmark(repository: Path) -> ModuleType:
-    name = "bench_dag_scale"
-    spec = importlib.util.spec_from_file_location(name, repository / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmarks/bench_dag_scale.py")
 
 
 class CountingTuple(tuple):
